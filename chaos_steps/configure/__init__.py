@@ -1,0 +1,1 @@
+"""Obtain and validate the experiment."""

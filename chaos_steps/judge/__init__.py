@@ -1,0 +1,1 @@
+"""Measure and decide; change nothing they do not remove."""

@@ -1,0 +1,1 @@
+"""Produce traffic and record what the client saw."""

@@ -1,0 +1,1 @@
+"""Safety, set-up and results."""

@@ -1,0 +1,175 @@
+"""Exact intervals for a share and for a quantile, and the three-valued decision.
+
+Everything rests on the binomial distribution, so nothing is assumed about how durations are spread:
+
+- a share (the success rate): Clopper and Pearson's interval (Biometrika 26, 1934);
+- a quantile (the P99): order statistics. The number of n values at or below the true q-quantile is binomial (n, q),
+  which gives two ranks between whose values the quantile lies (David and Nagaraja, Order Statistics, 3rd ed., section
+  7.1). With ties, as in whole microseconds, the interval covers at least what it promises.
+
+Plain Python: judges that read no points need no numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal, Protocol
+
+Decision = Literal["pass", "fail", "inconclusive"]
+Comparison = Literal["<=", ">="]
+
+
+class Ordered(Protocol):
+    """Whole numbers sorted upwards: a list, a range, a numpy array."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+_MOST_FURTHER_REQUESTS = 10_000_000
+
+
+def binomial_cdf(k: int, n: int, p: float) -> float:
+    """P(X <= k) for X binomial (n, p)."""
+    if k < 0:
+        return 0.0
+    if k >= n:
+        return 1.0
+    return _beta_share(1 - p, n - k, k + 1)
+
+
+def clopper_pearson(successes: int, n: int, confidence: float) -> tuple[float, float]:
+    """The exact two-sided interval of a share; (0, 1) when n is 0."""
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else _solve(lambda p: 1 - binomial_cdf(successes - 1, n, p), tail)
+    high = 1.0 if successes == n else _solve(lambda p: -binomial_cdf(successes, n, p), -tail)
+    return low, high
+
+
+def quantile_rank(n: int, q: float) -> int:
+    """Rank, from 1, of the q-quantile among n sorted values: ceil(q n), computed without rounding errors."""
+    return max(1, math.ceil(Fraction(str(q)) * n))
+
+
+def p99(ordered: Ordered) -> int:
+    """The ceil(0.99 n)-th smallest of values sorted upwards; n is at least 1."""
+    return int(ordered[quantile_rank(len(ordered), 0.99) - 1])
+
+
+def order_statistic_interval(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
+    """Ranks, from 1, of the two values between which the true q-quantile lies.
+
+    None stands for an open end: n is too small to bound the quantile on that side.
+    """
+    tail = (1 - confidence) / 2
+    # P(value of rank r > quantile) = P(X <= r - 1) may be at most `tail`; the largest such r.
+    lower = _first(n + 1, lambda r: binomial_cdf(r - 1, n, q) > tail) - 1
+    # P(value of rank r < quantile) = P(X >= r) may be at most `tail`; the smallest such r.
+    upper = _first(n + 1, lambda r: binomial_cdf(r - 1, n, q) >= 1 - tail)
+    return lower or None, upper if upper <= n else None
+
+
+def decide(low: float, high: float, limit: float, better: Comparison) -> Decision:
+    """Pass when the whole interval is on the good side of the limit, fail when it is on the bad side."""
+    if better == "<=":
+        return "pass" if high <= limit else "fail" if low > limit else "inconclusive"
+    return "pass" if low >= limit else "fail" if high < limit else "inconclusive"
+
+
+def further_for_share(successes: int, n: int, limit: float, confidence: float) -> int | None:
+    """About how many more requests decide `share >= limit` if the share stays as it is; None: not within 10 million."""
+
+    tail = (1 - confidence) / 2
+
+    def decided(total: int) -> bool:
+        # Whether Clopper and Pearson's interval holds the limit, without computing its ends.
+        expected = round(total * successes / n)
+        return 1 - binomial_cdf(expected - 1, total, limit) <= tail or binomial_cdf(expected, total, limit) <= tail
+
+    return _further(n, decided)
+
+
+def further_for_quantile(within: int, n: int, q: float, confidence: float) -> int | None:
+    """About how many more requests decide `quantile <= limit` when `within` of n values kept to it; None as above.
+
+    The value of rank r is within the limit exactly if r values are: which values the others have plays no part.
+    """
+
+    def decided(total: int) -> bool:
+        lower, upper = order_statistic_interval(total, q, confidence)
+        expected = round(total * within / n)
+        return (upper is not None and expected >= upper) or (lower is not None and expected < lower)
+
+    return _further(n, decided)
+
+
+def _further(n: int, decided: Callable[[int], bool]) -> int | None:
+    """Doubling, then halving: rounding makes `decided` jump a little around the answer, hence "about"."""
+    more = 1
+    while not decided(n + more):
+        more *= 2
+        if more > _MOST_FURTHER_REQUESTS:
+            return None
+    return _first(more, lambda count: count > more // 2 and decided(n + count))
+
+
+def _first(high: int, holds: Callable[[int], bool]) -> int:
+    """The first of 1..high at which `holds` turns true; `high` itself is taken to hold."""
+    low = 1
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _solve(rising: Callable[[float], float], target: float) -> float:
+    """The p in (0, 1) at which a rising function reaches the target, by halving down to the last bit or so."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if rising(middle) < target:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _beta_share(x: float, a: int, b: int) -> float:
+    """The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22)."""
+    if x <= 0:
+        return 0.0
+    if x >= 1:
+        return 1.0
+    if x > (a + 1) / (a + b + 2):  # Past this point the mirrored fraction converges, and far faster.
+        return 1 - _beta_share_below(1 - x, b, a)
+    return _beta_share_below(x, a, b)
+
+
+def _beta_share_below(x: float, a: int, b: int) -> float:
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x) - math.log(a)
+    )
+    return front * _continued_fraction(x, a, b)
+
+
+def _continued_fraction(x: float, a: int, b: int) -> float:
+    """Lentz's method; it needs about sqrt(a + b) rounds."""
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, 100 + 20 * math.isqrt(a + b)):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / (1 + numerator * d)
+            c = 1 + numerator / c
+            value *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return value

@@ -40,6 +40,11 @@ def install() -> None:
         signal.signal(signum, _handle)
 
 
+def pending() -> int | None:
+    """The signal that waits for the end of the `deferred` block, for loops inside one that must come to their end."""
+    return _State.pending
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """Within the block a signal waits; `Stopped` is raised when the outermost block ends.

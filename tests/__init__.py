@@ -1,0 +1,1 @@
+"""Tests, laid out like the package; `servers` starts the real programs they talk to."""

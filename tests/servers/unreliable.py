@@ -1,0 +1,68 @@
+"""A proxy in front of a real server that misbehaves on purpose, for one HTTP method at a time."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from tests.servers.call import call
+from tests.servers.upstream import Reply, Request, Upstream
+
+_HOP_BY_HOP = {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Misbehaviour:
+    """What happens to a request instead of being passed on and answered truly.
+
+    `passed_on`: the real server gets it all the same. `reply`: what the client gets; None closes the connection without
+    an answer. `hangs`: the client gets nothing until `Unreliable.behave`.
+    """
+
+    passed_on: bool = False
+    reply: Reply | None = None
+    hangs: bool = False
+
+
+class Unreliable(Upstream):
+    """Passes requests on to `target`, a base URL; `misbehave` changes that for a method until `behave`."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self._target = target
+        self._released = threading.Event()
+        self._misbehaviours: dict[str, Misbehaviour] = {}
+        self.respond = self._respond
+
+    def misbehave(
+        self, method: str, *, passed_on: bool = False, reply: Reply | None = None, hangs: bool = False
+    ) -> None:
+        """From now on treat requests of `method` so; the arguments are those of Misbehaviour."""
+        self._released.clear()
+        self._misbehaviours[method] = Misbehaviour(passed_on, reply, hangs)
+
+    def behave(self) -> None:
+        """Be a plain proxy again; requests that hang are closed."""
+        self._misbehaviours.clear()
+        self._released.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.behave()
+        super().__exit__()
+
+    def _respond(self, request: Request) -> Reply:
+        wrong = self._misbehaviours.get(request.method)
+        answer = self._pass_on(request) if wrong is None or wrong.passed_on else None
+        if wrong is not None:
+            answer = wrong.reply
+            if wrong.hangs:
+                self._released.wait()
+        if answer is None:
+            raise ConnectionAbortedError
+        return answer
+
+    def _pass_on(self, request: Request) -> Reply:
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        answer = call(request.method, self._target + request.path, body=request.body or None, headers=headers)
+        kept = {name: value for name, value in answer.headers.items() if name not in _HOP_BY_HOP}
+        return Reply(answer.status, answer.body, kept)

@@ -1,0 +1,50 @@
+# `make` lists the targets. Python's packages go into .venv, built servers into ~/.cache/chaos-steps.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+# Arguments for pytest: make test ARGS='tests/judge -k window'
+ARGS ?=
+
+.PHONY: help setup venv demo test generate check
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: venv ## get everything the tests need: Python packages, servers built from Go, Debian packages
+	@missing=0; tools/servers/debian || missing=1; tools/servers/build consul || missing=1; exit $$missing
+
+venv: .venv/.developer
+
+demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRITTLE=1: it finds a weakness)
+	$(BIN)/python demo/run $(if $(BRITTLE),--brittle)
+
+test: setup ## set up, then run the tests (ARGS are for pytest)
+	$(BIN)/pytest $(ARGS)
+
+generate: venv ## write Tasks, docs and schemas anew from the commands
+	$(BIN)/python tools/generate.py
+
+check: venv ## lint, types, generated files in sync
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/python tools/generate.py --check
+
+.venv/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Stamps: nothing is installed again until pyproject.toml changes. --group needs a newer pip than Python 3.11 brings.
+.venv/.developer: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -q -e '.[all,demo]' --group dev
+	@touch $@ .venv/.demo
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[demo]'
+	@touch $@

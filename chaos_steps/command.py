@@ -197,8 +197,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except (click.UsageError, ChaosError) as error:
-            known = {key: value for key, value in ctx.params.items() if value.__class__.__name__ != "Sentinel"}
-            _finish(self._context(known), _as_chaos_error(error))
+            _finish(self._context(_parsed(ctx)), _as_chaos_error(error))
             raise
 
     def invoke(self, ctx: click.Context) -> int:
@@ -335,9 +334,8 @@ def _experiment(ctx: click.Context) -> Experiment | None:
     A file of another run counts as missing; one without a run is the user's own.
     """
     if "experiment" not in ctx.meta:
-        ctx.meta["experiment"] = _read_experiment(
-            ctx.params.get("config"), ctx.params.get("workspace"), ctx.params.get("run")
-        )
+        known = _parsed(ctx)
+        ctx.meta["experiment"] = _read_experiment(known.get("config"), known.get("workspace"), known.get("run"))
     found: Experiment | None = ctx.meta["experiment"]
     return found
 
@@ -358,6 +356,11 @@ def _read_experiment(config: Path | None, workspace: Path | None, run: str | Non
             raise UsageError(f"{path} belongs to run {experiment.run}, this is run {run}")
         return None
     return experiment
+
+
+def _parsed(ctx: click.Context) -> dict[str, Any]:
+    """The options parsed so far; Click marks those without a value by an object of its own."""
+    return {key: value for key, value in ctx.params.items() if value.__class__.__name__ != "Sentinel"}
 
 
 def _from_experiment(ctx: click.Context, path: str) -> Any:

@@ -27,6 +27,11 @@ VARIABLE = "CHAOS_CREDENTIALS"
 _FIELDS = ("url", "token", "header", "value", "username", "password", "caFile", "certFile", "keyFile")
 
 
+def variable(name: str) -> str:
+    """A well-known variable that belongs to an address, as its token or its TLS files do; empty when it is unset."""
+    return os.environ.get(name, "")
+
+
 @dataclass(frozen=True, repr=False)
 class Secret:
     """What may be sent to `url` and below it: a token, a header and its value, or user name and password; TLS files.
@@ -95,7 +100,7 @@ class Credentials:
 
         Raises UsageError for a file that cannot be read or is malformed, naming line and field.
         """
-        place = os.environ.get(VARIABLE, "")
+        place = variable(VARIABLE)
         if not place:
             return cls()
         path = Path(place)
@@ -116,6 +121,16 @@ class Credentials:
         if token or ca_file or cert_file:
             secret = Secret(url, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
             self._secrets.insert(0, secret)
+
+    def bind_variables(self, url_variable: str, token_variable: str, given: str | None = None) -> None:
+        """Bind the token of a variable to the address that the operator gave with it.
+
+        That is the address in its own variable; only when there is none, the `given` one, from an option.
+        """
+        address = os.environ.get(url_variable) or given
+        token = os.environ.get(token_variable, "")
+        if address and token:
+            self.bind(address, token)
 
     def for_url(self, url: str) -> Secret | None:
         """The secret of the longest address that is a prefix of `url`; None without one and for what is no address."""

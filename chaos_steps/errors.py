@@ -4,11 +4,13 @@
     |-- Breached          1   a limit is breached, a check failed
     |-- UsageError        2   usage or invalid configuration; nothing was changed
     |-- Unavailable       3   a needed system could not be reached or refused us; nothing is left changed
+    |   |-- Denied        3   we lack the credentials; trying again does not help
     |   `-- OutcomeUnknown  3  a write was sent, and whether it took effect is not known (callers undo it)
     |-- Refused           4   limits, another run's claim, a closed run; nothing was changed
     |-- Inconclusive      5   not enough data, no data
     |-- FaultMayRemain    6   a fault may still be there
     |-- InvalidRun        7   the experiment did not happen as asked
+    |-- ChildFailed     any   the COMMAND of `hold -- COMMAND` failed; its code is handed on
     `-- Stopped         143   stopped by SIGTERM (130: SIGINT), with everything reverted and read back
 
 Anything else that reaches the entry point is a bug: a traceback and 70.
@@ -64,6 +66,10 @@ class Unavailable(ChaosError):
     meaning = "a needed system could not be reached or refused us; nothing is left changed, and that was read back"
 
 
+class Denied(Unavailable):
+    """A needed system refused our credentials, or we have none for it; trying again does not help."""
+
+
 class OutcomeUnknown(Unavailable):
     """A write was sent and no clear answer came: it may have happened, or may still happen."""
 
@@ -94,6 +100,19 @@ class InvalidRun(ChaosError):
 
     exit_code = 7
     meaning = "invalid: the experiment did not happen as asked"
+
+
+class ChildFailed(ChaosError):
+    """The COMMAND that a fault was held for failed; its exit code is handed on."""
+
+    def __init__(self, command: str, code: int) -> None:
+        super().__init__(f"{command} ended with {code}")
+        self._code = code
+
+    @property
+    def code(self) -> int:
+        """The command's own exit code."""
+        return self._code
 
 
 class Stopped(ChaosError):

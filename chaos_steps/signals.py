@@ -59,3 +59,17 @@ def deferred() -> Iterator[None]:
     if not _State.depth and _State.pending is not None:
         pending, _State.pending = _State.pending, None
         raise Stopped(pending)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within a `deferred` block, let a signal through at once: for waiting, where there is nothing to cut in two."""
+    depth = _State.depth
+    try:
+        _State.depth = 0
+        if _State.pending is not None:
+            pending, _State.pending = _State.pending, None
+            raise Stopped(pending)
+        yield
+    finally:
+        _State.depth = depth

@@ -1,0 +1,148 @@
+"""Caddy's admin API: a route of ours in front of the others answers with the fault's status.
+
+Caddy has no random matcher, but `{http.request.uuid}` is a random (version 4) UUID: its first eight hexadecimal digits are
+uniform, so comparing them with a threshold takes the asked share. Each change makes Caddy reload, which resets some
+keep-alive connections; that is Caddy's, not the fault's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos_steps.credentials import Secret
+from chaos_steps.errors import Denied, OutcomeUnknown, Unavailable, UsageError
+from chaos_steps.http import Http, Response, describe
+from chaos_steps.inject.waf_inject.wanted import MARKER_HEADER, Wanted, rule_id
+from chaos_steps.params import format_number
+
+TOKEN_HEADER = "Authorization"  # noqa: S105 - a header's name
+RUN_HEADER = "X-Chaos-Run"
+_SERVERS = "/config/apps/http/servers"
+_DIGITS = 8
+_TOLERANCE = 0.01
+
+
+class CaddyDriver:
+    """The route of ours for one host in one Caddy."""
+
+    def __init__(self, url: str, host: str, secret: Secret | None) -> None:
+        self._http = Http(url, secret=secret, token_header=TOKEN_HEADER)
+        self._host = host
+        self._path = f"/id/{rule_id(host)}"
+        self._has_secret = secret is not None
+
+    @staticmethod
+    def change(wanted: Wanted) -> dict[str, Any]:
+        """The route to add. Raises UsageError for a delay, or a share that the threshold cannot represent."""
+        if wanted.status is None:
+            raise UsageError("driver caddy cannot delay", hint="use --status-code, or another driver")
+        identifier = rule_id(wanted.host)
+        match: dict[str, Any] = {"host": [wanted.host]}
+        if wanted.path:
+            match["path"] = [wanted.path]
+        if wanted.percentage < 100:
+            match["expression"] = f"{{http.request.uuid}} < '{_threshold(wanted.percentage)}'"
+        answer = {
+            "handler": "static_response",
+            "status_code": wanted.status,
+            "headers": {MARKER_HEADER: [identifier], RUN_HEADER: [wanted.run]},
+            "body": "fault",
+        }
+        return {"@id": identifier, "match": [match], "handle": [answer], "terminal": True}
+
+    def read(self) -> Any:
+        """The route, or None."""
+        answer = self._checked(self._http.get(self._path))
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise Unavailable(describe(answer))
+        return answer.json()
+
+    def write(self, change: dict[str, Any]) -> None:
+        """Put the route first, if nobody has changed the routes since they were read."""
+        servers = self._checked(self._http.get(_SERVERS, timeout=3.0))
+        if servers.status != 200:
+            raise Unavailable(describe(servers))
+        path = f"{_SERVERS}/{server_for(self._host, servers.json())}/routes"
+        routes = self._checked(self._http.get(path, timeout=2.0))
+        answer = self._checked(
+            self._http.request(
+                "PUT", f"{path}/0", json=change, headers={"If-Match": routes.headers.get("Etag", "")}, timeout=5.0
+            )
+        )
+        if answer.status >= 500:
+            raise OutcomeUnknown(describe(answer))
+        if answer.status != 200:
+            raise Unavailable(describe(answer))
+
+    def remove(self) -> None:
+        """Delete the route: none with our id was there before."""
+        answer = self._checked(self._http.request("DELETE", self._path))
+        if answer.status not in (200, 404):
+            raise OutcomeUnknown(describe(answer))
+
+    @staticmethod
+    def holds(state: Any, change: dict[str, Any]) -> bool:
+        """Caddy keeps a route as it was sent."""
+        return bool(state == change)
+
+    @staticmethod
+    def marked_by(state: Any) -> str | None:
+        """The run that the route's header names."""
+        if state is None:
+            return None
+        try:
+            return str(state["handle"][0]["headers"][RUN_HEADER][0])
+        except (KeyError, IndexError, TypeError):
+            return "(unknown)"
+
+    def _checked(self, answer: Response) -> Response:
+        if answer.status in (401, 403):
+            raise Denied(
+                describe(answer)
+                if self._has_secret
+                else f"no credentials configured for {self._http.base_url} (it answered {answer.status})",
+                hint="set WAF_ADMIN_API_URL and WAF_ADMIN_API_TOKEN, or credentials.yaml",
+            )
+        return answer
+
+
+def _threshold(percentage: float) -> str:
+    """The first digits of the UUIDs below which a request is faulted."""
+    wanted = percentage / 100 * 16**_DIGITS
+    threshold = round(wanted)
+    if abs(threshold - wanted) > _TOLERANCE * wanted:
+        raise UsageError(
+            f"driver caddy cannot represent {format_number(percentage)} %", hint="ask for at least 0.00001 %"
+        )
+    return f"{threshold:0{_DIGITS}x}"
+
+
+def server_for(host: str, servers: Any) -> str:
+    """The name of the server that answers for a host: one that names it, else the only one that takes any host.
+
+    Raises UsageError when none or several do.
+    """
+    named, open_ = [], []
+    for name, server in (servers or {}).items():
+        hosts = [_hosts(route) for route in server.get("routes") or []]
+        if any(host in listed for listed in hosts if listed is not None):
+            named.append(name)
+        elif any(listed is None for listed in hosts):
+            open_.append(name)
+    found = named or open_
+    if len(found) != 1:
+        raise UsageError(
+            f"{len(found)} of Caddy's servers ({', '.join(sorted(servers or {})) or 'none'}) have a route for {host}",
+            hint="exactly one must have it",
+        )
+    return str(found[0])
+
+
+def _hosts(route: dict[str, Any]) -> set[str] | None:
+    """The hosts that a route names, in lower case; None when it takes any."""
+    matchers = route.get("match") or [{}]
+    if any("host" not in matcher for matcher in matchers):
+        return None
+    return {host.lower() for matcher in matchers for host in matcher["host"]}

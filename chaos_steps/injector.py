@@ -1,0 +1,348 @@
+"""Injector: a command that puts one kind of fault into a target, and takes it out again.
+
+An injector's function returns the `Fault` that its options describe; everything else is the same for all of them and stands here:
+actions, limits, ledger, holding, results.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from chaos_steps import signals
+from chaos_steps.command import Command, Context, Option, Result
+from chaos_steps.errors import (
+    ChaosError,
+    ChildFailed,
+    FaultMayRemain,
+    Refused,
+    Stopped,
+    Unavailable,
+    UsageError,
+)
+from chaos_steps.ledger.documents import Claim
+from chaos_steps.ledger.target import Fault, check_limits
+from chaos_steps.params import DURATION, URL, rfc3339
+
+log = logging.getLogger(__name__)
+
+TTL_MARGIN = 60.0
+"""Seconds that a claim outlives its duration by default."""
+
+RESULTS = (
+    Result("run", "Id of the run, for fault-revert."),
+    Result("claim", "Id of the claim in the ledger; empty when there is none."),
+    Result("state", "active, reverted, absent or drifted."),
+    Result("expires-at", "When the claim expires, RFC 3339; empty when there is none."),
+    Result("confirmed", "How the fault was confirmed: config when it was read back, else empty."),
+)
+
+_OWN_OPTIONS = ("action", "duration", "ttl", "wait_for_load", "probe_url")
+_CHILD_GRACE = 20.0
+
+
+class Injector(Command):
+    """A command whose function builds a `Fault` from its options."""
+
+    def __init__(
+        self, *args: Any, kind: str, fault_types: tuple[str, ...], results: tuple[Result, ...] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(
+            *args,
+            results=(*RESULTS, *results),
+            exits=(0, 1, 2, 3, 4, 5, 6, 7, 143),
+            config=True,
+            workspace="read",
+            ledger=True,
+            limits=True,
+            credentials=True,
+            takes_command=True,
+            **kwargs,
+        )
+        self.kind = kind
+        self.fault_types = fault_types
+        self.params += _injector_options()
+
+    @property
+    def builds(self) -> Callable[..., Fault]:
+        """The function that makes a Fault of the options."""
+        return self._function
+
+
+def injector(name: str, **kwargs: Any) -> Callable[[Callable[..., Fault]], Injector]:
+    """Make a function of (Context, options...) that returns a Fault an injector; keyword arguments as for `Injector`."""
+
+    def decorate(function: Callable[..., Fault]) -> Injector:
+        def act(ctx: Context, **options: Any) -> None:
+            own = {key: value for key, value in options.items() if key not in (*_OWN_OPTIONS, "command")}
+            _ACTIONS[options["action"]](ctx, lambda: function(ctx, **own), options)
+
+        act.__doc__ = function.__doc__
+        act.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        return click.command(name, cls=Injector, **kwargs)(act)
+
+    return decorate
+
+
+def _injector_options() -> list[click.Parameter]:
+    return [
+        Option(
+            ["--action"],
+            type=click.Choice(list(_ACTIONS)),
+            default="apply",
+            show_default=True,
+            common=True,
+            help="What to do: put the fault in, take it out, tell its state, or hold it for a time.",
+        ),
+        Option(
+            ["--duration"],
+            type=DURATION,
+            experiment="durationSeconds",
+            common=True,
+            help="How long the fault lasts, such as 120s; needed by hold.",
+        ),
+        Option(
+            ["--ttl"],
+            type=DURATION,
+            common=True,
+            show_default="duration + 60s",
+            help="When the claim expires and fault-sweep may revert it.",
+        ),
+        Option(
+            ["--wait-for-load"],
+            type=DURATION,
+            common=True,
+            help="hold: wait this long for k6-load to be ready, and end when it is done.",
+        ),
+        Option(
+            ["--probe-url"],
+            type=URL,
+            common=True,
+            help="hold: measure the fault's share by 5 requests a second to this address on the faulted path.",
+        ),
+        click.Argument(["command"], nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]"),
+    ]
+
+
+def _apply(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+    if options["command"]:
+        raise UsageError("a COMMAND goes with --action hold only")
+    from chaos_steps.ledger.hold import announce  # noqa: PLC0415
+
+    fault, ttl = _checked(ctx, build, options)
+    injection = _injection(ctx, fault, ttl, lease=None)
+    with signals.deferred():
+        injection.apply()
+        try:
+            with signals.interruptible():
+                announce(injection)
+                injection.leave()
+        except (Stopped, Unavailable):
+            ctx.result("state", "reverted")
+            injection.undo()
+            raise
+    _tell(ctx, injection.claim, "active")
+    log.info("fault active until %s: %s", rfc3339(injection.claim.expires), fault.summary)
+
+
+def _hold(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+    from chaos_steps.ledger.hold import LEASE, Hold  # noqa: PLC0415
+
+    fault, ttl = _checked(ctx, build, options)
+    if options["duration"] is None:
+        raise UsageError("hold needs a duration", hint="give --duration, or durationSeconds in the experiment file")
+    injection = _injection(ctx, fault, ttl, lease=LEASE)
+    hold = Hold(
+        injection,
+        duration=options["duration"],
+        wait_for_load=options["wait_for_load"],
+        probe=_probe(ctx, fault, options["probe_url"]),
+        companion=_Child(options["command"]) if options["command"] else None,
+    )
+    code = _with_state(ctx, hold.run)
+    if code:
+        raise ChildFailed(options["command"][0], code)
+
+
+def _with_state(ctx: Context, run: Callable[[], int]) -> int:
+    """Set the results by how the hold ended: whatever it raised, short of FaultMayRemain, the fault is out."""
+    try:
+        code = run()
+    except FaultMayRemain:
+        ctx.result("state", "drifted")
+        raise
+    except (Refused, Unavailable, UsageError):
+        ctx.result("state", "absent")
+        raise
+    except ChaosError:
+        ctx.result("state", "reverted")
+        raise
+    ctx.result("state", "reverted")
+    ctx.result("confirmed", "config")
+    return code
+
+
+def _revert(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+    from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
+    from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
+
+    reversion = Reversion(ctx.ledger, target_of, ctx.limits, grace=45.0, by=ctx.command.name or "")
+    if _given(ctx, "run"):
+        outcome = reversion.run(ctx.run)
+    else:
+        claim = _claim_on(ctx, build())
+        if claim is None:
+            _require_absent(ctx, build())
+            ctx.result("state", "absent")
+            log.info("the ledger has no claim on this target, and no fault of ours is in it")
+            return
+        outcome = reversion.claim(claim)
+    if outcome.remaining:
+        ctx.result("state", "drifted")
+        claim, reason = outcome.remaining[0]
+        raise FaultMayRemain(
+            f"{claim}: {reason}", hint=f"fault-revert --run {claim.run} --ledger {ctx.ledger.describe()}"
+        )
+    ctx.result("state", "reverted" if outcome.reverted else "absent")
+
+
+def _status(ctx: Context, build: Callable[[], Fault], _options: dict[str, Any]) -> None:
+    claims = (
+        [claim for claim in ctx.ledger.claims(ctx.run) if claim.kind == _injector(ctx).kind]
+        if _given(ctx, "run")
+        else []
+    )
+    claim = claims[0] if claims else None
+    fault: Fault | None = None
+    if claim is None and not _given(ctx, "run"):
+        fault = build()
+        claim = _claim_on(ctx, fault)
+    if claim is not None and claim.change is not None:
+        _tell(ctx, claim, _state_of(claim))
+    elif claim is not None:
+        _tell(ctx, claim, "absent")
+    else:
+        marked = fault.target.marked_by(fault.target.read()) if fault else None
+        ctx.result("state", "absent" if marked is None else "drifted")
+    log.info("state: %s", ctx.results["state"])
+
+
+def _state_of(claim: Claim) -> str:
+    from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
+
+    target, change = target_of(claim), claim.change
+    if change is None:
+        return "absent"
+    state = target.read()
+    if target.holds(state, change.change):
+        return "active"
+    return "absent" if state == change.before else "drifted"
+
+
+_ACTIONS = {"apply": _apply, "revert": _revert, "status": _status, "hold": _hold}
+
+
+def _checked(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> tuple[Fault, float]:
+    """The fault and the claim's ttl in seconds, within the limits."""
+    fault = build()
+    duration, ttl = options["duration"], options["ttl"]
+    if ttl is None:
+        if duration is None:
+            raise UsageError("neither --ttl nor --duration is given", hint="say how long the fault may last")
+        ttl = duration + TTL_MARGIN
+    check_limits(ctx.limits, fault.target, fault.change, duration=duration, ttl=ttl)
+    return fault, ttl
+
+
+def _injection(ctx: Context, fault: Fault, ttl: float, lease: float | None) -> Any:
+    from chaos_steps.ledger.injection import Injection  # noqa: PLC0415
+
+    ctx.result("run", ctx.run)
+    return Injection(ctx.ledger, fault, ctx.run, ttl, lease)
+
+
+def _probe(ctx: Context, fault: Fault, url: str | None) -> Any:
+    from chaos_steps.ledger.probe import Probe  # noqa: PLC0415
+
+    url = url or fault.probe_url
+    return Probe(url, fault.effect, ctx.run) if url else None
+
+
+def _tell(ctx: Context, claim: Claim, state: str) -> None:
+    ctx.result("run", claim.run)
+    ctx.result("claim", claim.id)
+    ctx.result("state", state)
+    ctx.result("expires-at", rfc3339(claim.expires))
+    ctx.result("confirmed", "config" if state == "active" else "")
+
+
+def _given(ctx: Context, parameter: str) -> bool:
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def _injector(ctx: Context) -> Injector:
+    if not isinstance(ctx.command, Injector):
+        raise TypeError(f"{ctx.command.name} is not an injector")
+    return ctx.command
+
+
+def _claim_on(ctx: Context, fault: Fault) -> Claim | None:
+    return next(
+        (
+            claim
+            for claim in ctx.ledger.claims()
+            if (claim.kind, claim.identity) == (fault.target.kind, fault.target.identity)
+        ),
+        None,
+    )
+
+
+def _require_absent(ctx: Context, fault: Fault) -> None:
+    marked = fault.target.marked_by(fault.target.read())
+    if marked is not None:
+        ctx.result("state", "drifted")
+        raise FaultMayRemain(
+            f"{fault.target.kind} {fault.target.identity} has a fault of run {marked}, unknown to ledger {ctx.ledger.describe()}",
+            hint="name the ledger of that run with --ledger",
+        )
+
+
+class _Child:
+    """COMMAND in a session of its own: it gets one signal, from us, however many the process group got."""
+
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it with the whole environment: it is the user's own command."""
+        try:
+            self._process = subprocess.Popen(self._arguments, start_new_session=True)
+        except OSError as error:
+            raise UsageError(f"cannot start {self._arguments[0]}: {error.strerror}") from error
+
+    def poll(self) -> int | None:
+        """Its exit code, 128 + N when signal N killed it, or None while it runs."""
+        code = None if self._process is None else self._process.poll()
+        return None if code is None else code if code >= 0 else 128 - code
+
+    def stop(self, signum: int) -> int:
+        """Forward one signal and wait; kill what does not heed it."""
+        if self._process is None:
+            return 0
+        try:
+            os.killpg(self._process.pid, signum)
+            self._process.wait(_CHILD_GRACE)
+        except ProcessLookupError:
+            pass
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        return self.poll() or 0

@@ -1,0 +1,257 @@
+"""The owner's side of a claim: put a fault in, take it out.
+
+Claim before reading, or a second run takes the first one's fault for the original. Look for `closed` after claiming: a revert
+closes the run first and lists claims after, so one of the two sides always sees the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from chaos_steps import signals
+from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
+from chaos_steps.ledger import owner as owners
+from chaos_steps.ledger.clock import REAL, Clock
+from chaos_steps.ledger.documents import WRITE_BOUND, Change, Claim
+from chaos_steps.ledger.protocol import BeingReverted, ClaimGone, Ledger, Occupied
+from chaos_steps.ledger.target import Fault, State, restore_once
+
+log = logging.getLogger(__name__)
+
+SECOND_LOOK = 5.0
+"""Seconds after which a target is read again when a write's outcome is unknown."""
+
+UNDO_PATIENCE = 15.0
+"""Seconds for which an undo that meets an unreachable target is tried again."""
+
+
+@dataclass
+class Injection:
+    """One fault of one run, as its owner sees it.
+
+    `ttl` and `lease` are seconds; without a lease the claim lasts for its ttl.
+    """
+
+    ledger: Ledger
+    fault: Fault
+    run: str
+    ttl: float
+    lease: float | None = None
+    clock: Clock = REAL
+    claim: Claim = field(init=False)
+
+    def apply(self) -> None:
+        """Claim the target, write the change and read it back.
+
+        Raises Refused, Unavailable (nothing is left changed) or FaultMayRemain. When it returns the claim is active.
+        """
+        with signals.deferred():
+            self._claim()
+            if self._is_closed():
+                self._back_out()
+                raise Refused(f"run {self.run} is closed", hint="start a new run")
+            self._prepare()
+            self._activate()
+
+    def undo(self) -> None:
+        """Take the fault out, read that back, and give the claim up. Raises FaultMayRemain; then the claim stays."""
+        with signals.deferred():
+            self._restore()
+            self.release()
+
+    def restore(self) -> None:
+        """Take the fault out and read that back, but keep the claim; `release` must follow."""
+        with signals.deferred():
+            self._restore()
+
+    def release(self) -> None:
+        """Give up the claim of a target that is as it was before."""
+        self._settle_claim(self.ledger.remove)
+
+    def leave(self) -> None:
+        """Say that this process will not act any more; the fault stays, and others may revert it."""
+        self._settle_claim(self.ledger.mark_ended)
+
+    def is_there(self) -> bool | None:
+        """Read the target: True with the change in it, False when it is as before, None when somebody changed it."""
+        state = self.fault.target.read()
+        if self.fault.target.holds(state, self.fault.change):
+            return True
+        return False if state == self._before() else None
+
+    def _settle_claim(self, act: Callable[[Claim], None]) -> None:
+        try:
+            act(self.claim)
+        except Unavailable as error:
+            raise FaultMayRemain(f"{self.claim} could not be settled: {error}", hint=self._advice()) from error
+
+    def _claim(self) -> None:
+        now = self.clock.now()
+        deadline = now + self.ttl
+        target = self.fault.target
+        claim = Claim(
+            id=uuid.uuid4().hex,
+            kind=target.kind,
+            identity=target.identity,
+            target=target.address(),
+            run=self.run,
+            created=now,
+            deadline=deadline,
+            owner=owners.current(),
+            expires=deadline if self.lease is None else min(deadline, now + self.lease),
+        )
+        try:
+            self.ledger.claim(claim)
+            self.claim = claim
+        except Occupied as occupied:
+            self.claim = self._take_over(occupied.claim)
+
+    def _take_over(self, there: Claim) -> Claim:
+        """Go on from a claim of the same run: Tekton re-creates lost pods."""
+        if there.run != self.run:
+            expired = " has expired; run fault-sweep" if there.expires < self.clock.now() else " holds it"
+            raise Refused(
+                f"{there.kind} {there.identity} is claimed by run {there.run}, whose claim {there.id}{expired}"
+            )
+        if there.reverting:
+            raise Refused(f"{there} is being reverted", hint="wait for it, or start a new run")
+        if not there.ended and owners.is_dead(there.owner) is False:
+            raise Refused(f"{there} is held by a living process", hint="stop that one first")
+        try:
+            claim = self.ledger.take_over(there, owners.current())
+            if self.lease is not None:
+                self.ledger.renew(claim, min(claim.deadline, self.clock.now() + self.lease))
+        except ClaimGone:
+            raise Refused(f"{there} was taken by another process") from None
+        return claim
+
+    def _is_closed(self) -> bool:
+        try:
+            return "closed" in self.ledger.marks(self.run)
+        except Unavailable:
+            self._back_out()
+            raise
+
+    def _back_out(self) -> None:
+        """Give up a claim before this process has written anything; what an earlier owner wrote is undone."""
+        if self.claim.change is None:
+            self.ledger.remove(self.claim)
+        else:
+            self._restore(self.claim.change)
+            self.release()
+
+    def _prepare(self) -> None:
+        """Have the change in the target: recorded, written and read back."""
+        target, earlier = self.fault.target, self.claim.change
+        try:
+            state = target.read()
+        except Unavailable as error:
+            if earlier is not None:
+                raise FaultMayRemain(
+                    f"{self.claim}: the target cannot be read: {error}", hint=self._advice()
+                ) from error
+            self.ledger.remove(self.claim)
+            raise
+        if earlier is None:
+            self._refuse_marked(state)
+            self._write(state)
+        elif not target.holds(self._continue_from(earlier, state), self.fault.change):
+            self._write(earlier.before)
+
+    def _refuse_marked(self, state: State) -> None:
+        marked_by = self.fault.target.marked_by(state)
+        if marked_by is not None:
+            self.ledger.remove(self.claim)
+            raise Refused(
+                f"{self.claim.kind} {self.claim.identity} already has a fault of run {marked_by}, unknown to this ledger",
+                hint=f"fault-revert --run {marked_by} with the ledger of that run",
+            )
+
+    def _continue_from(self, earlier: Change, state: State) -> State:
+        """Bring the target to a known state: with our change in it, or as it was before. Returns that state."""
+        target = self.fault.target
+        landing = earlier.at + WRITE_BOUND - self.clock.now()
+        if not target.holds(state, earlier.change) and landing > 0:  # The earlier owner's write may still land.
+            self.clock.sleep(min(landing, WRITE_BOUND))
+            state = target.read()
+        if earlier.change != self.fault.change or not target.holds(state, earlier.change):
+            self._restore(earlier)
+            return earlier.before
+        return state
+
+    def _write(self, before: State) -> None:
+        change = Change(before=before, change=self.fault.change, at=self.clock.now())
+        try:
+            self.ledger.record(self.claim, change)
+        except (BeingReverted, ClaimGone):
+            self.ledger.remove(self.claim)
+            raise Refused(f"{self.claim} is being reverted; nothing was written") from None
+        except Unavailable:
+            self.ledger.remove(self.claim)
+            raise
+        self.claim = msgspec.structs.replace(self.claim, change=change)
+        try:
+            self.fault.target.write(self.fault.change)
+        except OutcomeUnknown as error:
+            self._undo_unknown(error)
+        except Unavailable:
+            self._restore()
+            self.release()
+            raise
+
+    def _undo_unknown(self, cause: OutcomeUnknown) -> None:
+        """The write may have happened or may still: undo, look, and look again. The claim stays for the sweep."""
+        self._restore()
+        self.clock.sleep(SECOND_LOOK)
+        self._restore()
+        raise Unavailable(
+            f"{cause}; the fault is not in the target now",
+            hint=f"{self.claim} stays until its deadline, for fault-sweep",
+        ) from cause
+
+    def _activate(self) -> None:
+        """Read the change back and say so; whatever is wrong then, undo."""
+        failure: ChaosError
+        try:
+            if self.is_there():
+                self.ledger.activate(self.claim)
+                if "closed" not in self.ledger.marks(self.run):
+                    return
+                failure = Refused(f"run {self.run} was closed meanwhile")
+            else:
+                failure = Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
+        except (BeingReverted, ClaimGone):
+            failure = Refused(f"{self.claim} was reverted meanwhile")
+        except Unavailable as error:
+            failure = error
+        self._restore()
+        self.release()
+        raise failure
+
+    def _restore(self, change: Change | None = None) -> None:
+        """Bring the target back to what it was before, and read that back. Raises FaultMayRemain."""
+        change = change or self.claim.change
+        if change is None:
+            return
+        give_up = self.clock.monotonic() + UNDO_PATIENCE
+        while True:
+            try:
+                if restore_once(self.fault.target, change.before, change.change):
+                    return
+                raise FaultMayRemain(f"{self.claim}: somebody else changed the target", hint=self._advice())
+            except Unavailable as error:
+                if isinstance(error, Denied) or self.clock.monotonic() >= give_up:
+                    raise FaultMayRemain(f"{self.claim}: {error}", hint=self._advice()) from error
+                log.warning("undo: %s; trying again", error)
+                self.clock.sleep(1.0)
+
+    def _before(self) -> State:
+        return None if self.claim.change is None else self.claim.change.before
+
+    def _advice(self) -> str:
+        return f"when the target is in order again: fault-revert --run {self.run} --ledger {self.ledger.describe()}"

@@ -1,0 +1,58 @@
+"""fault-revert: take out every fault of a run, from anywhere."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from chaos_steps.command import Context, Result, command, option
+from chaos_steps.errors import FaultMayRemain, Unavailable, UsageError
+from chaos_steps.params import DURATION
+
+log = logging.getLogger(__name__)
+
+
+@command(
+    "fault-revert",
+    results=(
+        Result("reverted", "Number of claims that were settled: their targets are as they were before."),
+        Result("remaining", "Number of claims that could not be settled."),
+    ),
+    exits=(0, 2, 6, 143),
+    ledger=True,
+    limits=True,
+    credentials=True,
+)
+@option(
+    "--grace",
+    type=DURATION,
+    default="45s",
+    show_default=True,
+    help="How long to wait for an owner that may still write to its target.",
+)
+def fault_revert(ctx: Context, *, grace: float) -> None:
+    """Close a run and revert every fault that it has in the ledger.
+
+    Nothing of that run can be injected afterwards. Each target is brought back to what was recorded before the change,
+    and that is read back; a target that somebody else has changed meanwhile is left alone and reported. It may be run
+    any number of times, also twice at once.
+    """
+    from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
+    from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
+
+    source = click.get_current_context().get_parameter_source("run")
+    if source is click.core.ParameterSource.DEFAULT:
+        raise UsageError("no run named", hint="give --run ID")
+    try:
+        known = bool(ctx.ledger.marks(ctx.run) or ctx.ledger.claims(ctx.run))
+        outcome = Reversion(ctx.ledger, target_of, ctx.limits, grace, by="fault-revert").run(ctx.run)
+    except Unavailable as error:
+        raise FaultMayRemain(f"what run {ctx.run} has left cannot be told: {error}") from error
+    if not known:
+        log.warning("ledger %s knows nothing of run %s; the run is closed now", ctx.ledger.describe(), ctx.run)
+    ctx.result("reverted", len(outcome.reverted))
+    ctx.result("remaining", len(outcome.remaining))
+    if outcome.remaining:
+        raise FaultMayRemain("; ".join(f"{claim}: {reason}" for claim, reason in outcome.remaining))
+    log.info("reverted %d, remaining 0", len(outcome.reverted))

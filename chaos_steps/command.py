@@ -394,7 +394,7 @@ def _finish(context: Context, failure: BaseException | None) -> None:
 
 
 def _write_results(context: Context) -> None:
-    """Write every declared result to its file, without a trailing newline; with no file named, all as JSON on stdout."""
+    """Write every declared result to its file, without trailing newline; with no file named, all as JSON on stdout."""
     values = {result.name: context.results.get(result.name, "") for result in context.command.results}
     files = list(_result_files(context.command))
     for result, path in files:

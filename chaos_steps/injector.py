@@ -1,7 +1,7 @@
 """Injector: a command that puts one kind of fault into a target, and takes it out again.
 
-An injector's function returns the `Fault` that its options describe; everything else is the same for all of them and stands here:
-actions, limits, ledger, holding, results.
+An injector's function returns the `Aim` that its options describe; everything else is the same for all of them and
+stands here: actions, limits, ledger, holding, results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chaos_steps.errors import (
     UsageError,
 )
 from chaos_steps.ledger.documents import Claim
-from chaos_steps.ledger.target import Fault, check_limits
+from chaos_steps.ledger.target import Aim, Fault, Target, check_limits
 from chaos_steps.params import DURATION, URL, rfc3339
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ _CHILD_GRACE = 20.0
 
 
 class Injector(Command):
-    """A command whose function builds a `Fault` from its options."""
+    """A command whose function builds an `Aim` of its options."""
 
     def __init__(
         self, *args: Any, kind: str, fault_types: tuple[str, ...], results: tuple[Result, ...] = (), **kwargs: Any
@@ -69,16 +69,14 @@ class Injector(Command):
         self.fault_types = fault_types
         self.params += _injector_options()
 
-    @property
-    def builds(self) -> Callable[..., Fault]:
-        """The function that makes a Fault of the options."""
-        return self._function
 
+def injector(name: str, **kwargs: Any) -> Callable[[Callable[..., Aim]], Injector]:
+    """Make a function of (Context, options...) that returns an `Aim` an injector; keywords as for `Injector`.
 
-def injector(name: str, **kwargs: Any) -> Callable[[Callable[..., Fault]], Injector]:
-    """Make a function of (Context, options...) that returns a Fault an injector; keyword arguments as for `Injector`."""
+    Options that only the fault needs must not be `required`, or a revert would ask for them too; see `needed`.
+    """
 
-    def decorate(function: Callable[..., Fault]) -> Injector:
+    def decorate(function: Callable[..., Aim]) -> Injector:
         def act(ctx: Context, **options: Any) -> None:
             own = {key: value for key, value in options.items() if key not in (*_OWN_OPTIONS, "command")}
             _ACTIONS[options["action"]](ctx, lambda: function(ctx, **own), options)
@@ -130,12 +128,12 @@ def _injector_options() -> list[click.Parameter]:
     ]
 
 
-def _apply(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+def _apply(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
     if options["command"]:
         raise UsageError("a COMMAND goes with --action hold only")
     from chaos_steps.ledger.hold import announce  # noqa: PLC0415
 
-    fault, ttl = _checked(ctx, build, options)
+    fault, ttl = _checked(ctx, aim, options)
     injection = _injection(ctx, fault, ttl, lease=None)
     with signals.deferred():
         injection.apply()
@@ -151,10 +149,10 @@ def _apply(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) ->
     log.info("fault active until %s: %s", rfc3339(injection.claim.expires), fault.summary)
 
 
-def _hold(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+def _hold(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
     from chaos_steps.ledger.hold import LEASE, Hold  # noqa: PLC0415
 
-    fault, ttl = _checked(ctx, build, options)
+    fault, ttl = _checked(ctx, aim, options)
     if options["duration"] is None:
         raise UsageError("hold needs a duration", hint="give --duration, or durationSeconds in the experiment file")
     injection = _injection(ctx, fault, ttl, lease=LEASE)
@@ -188,17 +186,18 @@ def _with_state(ctx: Context, run: Callable[[], int]) -> int:
     return code
 
 
-def _revert(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> None:
+def _revert(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> None:
     from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
     from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
 
     reversion = Reversion(ctx.ledger, target_of, ctx.limits, grace=45.0, by=ctx.command.name or "")
-    if _given(ctx, "run"):
+    if _given("run"):
         outcome = reversion.run(ctx.run)
     else:
-        claim = _claim_on(ctx, build())
+        target = aim().target
+        claim = _claim_on(ctx, target)
         if claim is None:
-            _require_absent(ctx, build())
+            _require_absent(ctx, target)
             ctx.result("state", "absent")
             log.info("the ledger has no claim on this target, and no fault of ours is in it")
             return
@@ -212,23 +211,21 @@ def _revert(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -
     ctx.result("state", "reverted" if outcome.reverted else "absent")
 
 
-def _status(ctx: Context, build: Callable[[], Fault], _options: dict[str, Any]) -> None:
+def _status(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> None:
     claims = (
-        [claim for claim in ctx.ledger.claims(ctx.run) if claim.kind == _injector(ctx).kind]
-        if _given(ctx, "run")
-        else []
+        [claim for claim in ctx.ledger.claims(ctx.run) if claim.kind == _injector(ctx).kind] if _given("run") else []
     )
     claim = claims[0] if claims else None
-    fault: Fault | None = None
-    if claim is None and not _given(ctx, "run"):
-        fault = build()
-        claim = _claim_on(ctx, fault)
+    target: Target | None = None
+    if claim is None and not _given("run"):
+        target = aim().target
+        claim = _claim_on(ctx, target)
     if claim is not None and claim.change is not None:
         _tell(ctx, claim, _state_of(claim))
     elif claim is not None:
         _tell(ctx, claim, "absent")
     else:
-        marked = fault.target.marked_by(fault.target.read()) if fault else None
+        marked = target.marked_by(target.read()) if target else None
         ctx.result("state", "absent" if marked is None else "drifted")
     log.info("state: %s", ctx.results["state"])
 
@@ -248,9 +245,9 @@ def _state_of(claim: Claim) -> str:
 _ACTIONS = {"apply": _apply, "revert": _revert, "status": _status, "hold": _hold}
 
 
-def _checked(ctx: Context, build: Callable[[], Fault], options: dict[str, Any]) -> tuple[Fault, float]:
+def _checked(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> tuple[Fault, float]:
     """The fault and the claim's ttl in seconds, within the limits."""
-    fault = build()
+    fault = aim().fault()
     duration, ttl = options["duration"], options["ttl"]
     if ttl is None:
         if duration is None:
@@ -282,7 +279,7 @@ def _tell(ctx: Context, claim: Claim, state: str) -> None:
     ctx.result("confirmed", "config" if state == "active" else "")
 
 
-def _given(ctx: Context, parameter: str) -> bool:
+def _given(parameter: str) -> bool:
     source = click.get_current_context().get_parameter_source(parameter)
     return source not in (None, click.core.ParameterSource.DEFAULT)
 
@@ -293,25 +290,28 @@ def _injector(ctx: Context) -> Injector:
     return ctx.command
 
 
-def _claim_on(ctx: Context, fault: Fault) -> Claim | None:
+def _claim_on(ctx: Context, target: Target) -> Claim | None:
     return next(
-        (
-            claim
-            for claim in ctx.ledger.claims()
-            if (claim.kind, claim.identity) == (fault.target.kind, fault.target.identity)
-        ),
+        (claim for claim in ctx.ledger.claims() if (claim.kind, claim.identity) == (target.kind, target.identity)),
         None,
     )
 
 
-def _require_absent(ctx: Context, fault: Fault) -> None:
-    marked = fault.target.marked_by(fault.target.read())
+def _require_absent(ctx: Context, target: Target) -> None:
+    marked = target.marked_by(target.read())
     if marked is not None:
         ctx.result("state", "drifted")
         raise FaultMayRemain(
-            f"{fault.target.kind} {fault.target.identity} has a fault of run {marked}, unknown to ledger {ctx.ledger.describe()}",
+            f"{target.kind} {target.identity} has a fault of run {marked}, unknown to ledger {ctx.ledger.describe()}",
             hint="name the ledger of that run with --ledger",
         )
+
+
+def needed(flag: str, value: Any) -> Any:
+    """The value of an option that only some actions need. Raises UsageError when there is none."""
+    if value is None:
+        raise UsageError(f"missing option {flag}", hint="see --help")
+    return value
 
 
 class _Child:

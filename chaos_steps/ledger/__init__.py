@@ -2,8 +2,8 @@
 
 One mechanism answers four needs: record before acting, mutual exclusion, revert from anywhere, expiry. `documents` is
 what is kept, `protocol` what a back end can do, `file` the back end on a file system; `target` is what a kind of fault
-brings along; `injection` and `hold` are the side of the process that owns a fault, `reversion` the side of everybody else.
-It holds data only: never code, never secrets.
+brings along; `injection` and `hold` are the side of the process that owns a fault, `reversion` the side of everybody
+else. It holds data only: never code, never secrets.
 """
 
 from __future__ import annotations

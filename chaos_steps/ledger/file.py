@@ -10,9 +10,11 @@
 
 Three operations of the file system carry the protocol (see docs/adr/0002-file-ledger.md):
 
-- a claim is made by renaming a prepared folder to claims/KEY: it succeeds only when nothing or an empty folder is there;
+- a claim is made by renaming a prepared folder to claims/KEY: it succeeds only when nothing or an empty folder is
+  there;
 - a state is added by link(2) of a finished file: it succeeds only when the name is free;
-- a claim is taken over or removed by renaming its folder claims/KEY/ID: who still holds the old id then reaches nothing.
+- a claim is taken over or removed by renaming its folder claims/KEY/ID: who still holds the old id then reaches
+  nothing.
 
 Nothing is ever rewritten. Files are synced before they get their name, folders after.
 """

@@ -1,7 +1,7 @@
 """Holding a fault: while it lasts, a process owns it and reads it back every second.
 
-The owner gets SIGTERM from whatever ends a run (a plain cancel, a timeout, a deletion), also where Tekton's `finally` is skipped;
-the lease ends a fault whose owner got no signal at all.
+The owner gets SIGTERM from whatever ends a run (a plain cancel, a timeout, a deletion), also where Tekton's `finally`
+is skipped; the lease ends a fault whose owner got no signal at all.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Hold:
             self._await_load(self.wait_for_load)
 
     def _hold(self) -> int:
-        """From the applied fault to the reverted one. Runs deferred: a signal comes through only while `_watch` waits."""
+        """From the applied fault to the reverted one. Deferred: a signal comes through only while `_watch` waits."""
         code, reason = 0, ""
         failure: Exception | None = None
         try:
@@ -120,7 +120,7 @@ class Hold:
             clock.sleep(TICK / 4)
 
     def _announce(self) -> float:
-        """Write fault-active, unless an earlier owner of this hold has; returns its time: the duration counts from it."""
+        """Write fault-active, unless an earlier owner of this hold has; returns its time, the start."""
         announce(self.injection)
         self._renewed = self.injection.clock.monotonic()
         log.info("fault active: %s", self.injection.fault.summary)
@@ -198,7 +198,7 @@ class Hold:
             )
 
     def _end(self, reason: str, code: int) -> None:
-        """Revert, read back, write fault-ended, give the claim up; in this order, so that whoever waits finds it done."""
+        """Revert, read back, write fault-ended, give the claim up: in this order, so that who waits finds it done."""
         injection = self.injection
         if self.probe:
             self.probe.stop()

@@ -1,7 +1,7 @@
 """The owner's side of a claim: put a fault in, take it out.
 
-Claim before reading, or a second run takes the first one's fault for the original. Look for `closed` after claiming: a revert
-closes the run first and lists claims after, so one of the two sides always sees the other.
+Claim before reading, or a second run takes the first one's fault for the original. Look for `closed` after claiming:
+a revert closes the run first and lists claims after, so one of the two sides always sees the other.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Injection:
         if marked_by is not None:
             self.ledger.remove(self.claim)
             raise Refused(
-                f"{self.claim.kind} {self.claim.identity} already has a fault of run {marked_by}, unknown to this ledger",
+                f"{self.claim.kind} {self.claim.identity} has a fault of run {marked_by}, unknown to this ledger",
                 hint=f"fault-revert --run {marked_by} with the ledger of that run",
             )
 

@@ -1,7 +1,7 @@
 """Everybody's side of a claim: revert what a run, or an owner that is gone, has left.
 
-A claim is marked first; after that its owner may only undo. What cannot be settled is left, named, and counted as remaining. Every
-act names the claim's id: a revert that was overtaken by time must never remove the next run's claim.
+A claim is marked first; after that its owner may only undo. What cannot be settled is left, named, and counted as
+remaining. Every act names the claim's id: a revert that was overtaken by time must never remove the next run's claim.
 """
 
 from __future__ import annotations

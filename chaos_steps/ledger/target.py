@@ -72,6 +72,18 @@ class Fault:
     """An address on the faulted path, from the experiment."""
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What an injector's options name: a target, and how to make the fault for it.
+
+    Reverting and asking for the state need the target alone.
+    """
+
+    target: Target
+    fault: Callable[[], Fault]
+    """Raises UsageError when an option that the fault needs is missing or wrong."""
+
+
 TargetOf = Callable[[Claim], Target]
 """Builds the target of a claim. Raises ChaosError when its kind is unknown here."""
 

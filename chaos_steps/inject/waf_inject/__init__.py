@@ -13,9 +13,9 @@ from chaos_steps.errors import UsageError
 from chaos_steps.inject.waf_inject.caddy import CaddyDriver
 from chaos_steps.inject.waf_inject.rest import RestDriver
 from chaos_steps.inject.waf_inject.wanted import MARKER_HEADER, Driver, Wanted, rule_id
-from chaos_steps.injector import injector
+from chaos_steps.injector import injector, needed
 from chaos_steps.ledger.documents import Claim
-from chaos_steps.ledger.target import Effect, Fault, State
+from chaos_steps.ledger.target import Aim, Effect, Fault, State
 from chaos_steps.limits import Scope
 from chaos_steps.params import LATENCY_MS, PERCENTAGE, URL, format_number
 
@@ -27,7 +27,10 @@ TOKEN_VARIABLE = "WAF_ADMIN_API_TOKEN"  # noqa: S105 - a variable's name
 
 
 class WafTarget:
-    """One host behind one WAF. A change is {rule, percentage}: the rule as the driver writes it, and the share for limits."""
+    """One host behind one WAF.
+
+    A change is {rule, percentage}: the rule as the driver writes it, and the share for limits.
+    """
 
     kind = KIND
 
@@ -81,8 +84,8 @@ def target_of_claim(claim: Claim) -> WafTarget:
 @option(
     "--driver", type=click.Choice(list(DRIVERS)), default="rest", show_default=True, help="Which product's admin API."
 )
-@option("--waf-url", type=URL, required=True, env=URL_VARIABLE, help="Address of the admin API.")
-@option("--target-host", required=True, experiment="fault.targetHost", help="Host whose requests are faulted.")
+@option("--waf-url", type=URL, env=URL_VARIABLE, help="Address of the admin API.")
+@option("--target-host", experiment="fault.targetHost", help="Host whose requests are faulted.")
 @option("--path", experiment="fault.path", help="Path to fault, with * as wildcard; every path by default.")
 @option(
     "--status-code",
@@ -91,39 +94,47 @@ def target_of_claim(claim: Claim) -> WafTarget:
     help="HTTP status that faulted requests are answered with.",
 )
 @option("--delay-ms", type=LATENCY_MS, experiment="fault.delayMs", help="Delay of faulted requests.")
-@option("--percentage", type=PERCENTAGE, required=True, experiment="fault.percentage", help="Share of requests.")
+@option("--percentage", type=PERCENTAGE, experiment="fault.percentage", help="Share of requests.")
 def waf_inject(
     ctx: Context,
     *,
     driver: str,
-    waf_url: str,
-    target_host: str,
+    waf_url: str | None,
+    target_host: str | None,
     path: str | None,
     status_code: int | None,
     delay_ms: float | None,
-    percentage: float,
-) -> Fault:
+    percentage: float | None,
+) -> Aim:
     """Fault a share of one host's requests by a rule in a WAF or gateway.
 
     Driver `rest` is a WAF with POST /rules, GET and DELETE /rules/{id} and the token in X-Auth-Token; it denies with a
     status or delays. Driver `caddy` is Caddy's admin API; it answers with a status. The admin token is
     WAF_ADMIN_API_TOKEN, sent to WAF_ADMIN_API_URL only, or an entry of credentials.yaml.
     """
-    if (status_code is None) == (delay_ms is None):
-        raise UsageError("a WAF rule has either a status or a delay", hint="give --status-code or --delay-ms")
-    host = target_host.lower()
-    target = WafTarget(driver, waf_url, host, _secret(waf_url, given=waf_url))
-    wanted = Wanted(ctx.run, host, path, status_code, delay_ms, percentage)
-    share = f"{format_number(percentage)} % of the requests for {host}{path or ''}"
-    what = f"status {status_code}" if status_code is not None else f"{format_number(delay_ms or 0)} ms delay"
-    experiment = ctx.experiment()
-    return Fault(
-        target=target,
-        change=target.change(wanted),
-        effect=_effect(wanted, marked=driver == "caddy"),
-        summary=f"{what} for {share}",
-        probe_url=experiment.fault.probe_url if experiment else None,
-    )
+    url = needed("--waf-url", waf_url)
+    host = needed("--target-host", target_host).lower()
+    target = WafTarget(driver, url, host, _secret(url, given=url))
+
+    def fault() -> Fault:
+        if (status_code is None) == (delay_ms is None):
+            raise UsageError("a WAF rule has either a status or a delay", hint="give --status-code or --delay-ms")
+        wanted = Wanted(ctx.run, host, path, status_code, delay_ms, needed("--percentage", percentage))
+        experiment = ctx.experiment()
+        return Fault(
+            target=target,
+            change=target.change(wanted),
+            effect=_effect(wanted, marked=driver == "caddy"),
+            summary=_summary(wanted),
+            probe_url=experiment.fault.probe_url if experiment else None,
+        )
+
+    return Aim(target, fault)
+
+
+def _summary(wanted: Wanted) -> str:
+    what = f"status {wanted.status}" if wanted.delay_ms is None else f"{format_number(wanted.delay_ms)} ms delay"
+    return f"{what} for {format_number(wanted.percentage)} % of the requests for {wanted.host}{wanted.path or ''}"
 
 
 def _effect(wanted: Wanted, *, marked: bool) -> Effect:

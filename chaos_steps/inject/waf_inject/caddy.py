@@ -1,8 +1,8 @@
 """Caddy's admin API: a route of ours in front of the others answers with the fault's status.
 
-Caddy has no random matcher, but `{http.request.uuid}` is a random (version 4) UUID: its first eight hexadecimal digits are
-uniform, so comparing them with a threshold takes the asked share. Each change makes Caddy reload, which resets some
-keep-alive connections; that is Caddy's, not the fault's.
+Caddy has no random matcher, but `{http.request.uuid}` is a random (version 4) UUID: its first eight hexadecimal
+digits are uniform, so comparing them with a threshold takes the asked share. Each change makes Caddy reload, which
+resets some keep-alive connections; that is Caddy's, not the fault's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A WAF whose rules change by REST: POST /rules, GET and DELETE /rules/{id}, token in X-Auth-Token.
 
-The rule's id is derived from the host, so that the WAF itself refuses a second fault for it; the description carries the run.
+The rule's id is derived from the host, so that the WAF itself refuses a second fault for it; the description carries
+the run.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -174,12 +173,14 @@ def run_pipeline(stopping: Stopping, addresses: Addresses, out: Path) -> int:
         "waf-driver": "caddy",
         "waf-url": addresses.admin,
         "probe-url": addresses.gateway,
+        "baseline-duration": "10s",
+        "recovery-duration": "10s",
+        "ledger": ledger_name(out),
     }
     arguments = [text for name, value in params.items() for text in ("-p", f"{name}={value}")]
     arguments += ["-w", f"shared-data={out}"]
     runner = subprocess.Popen(
         [sys.executable, "-m", "chaos_steps", "chaos-steps", "run", "chaos-experiment", *arguments],
-        env={**os.environ, "CHAOS_LEDGER": ledger_name(out)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -210,7 +211,10 @@ def tell(out: Path, left: list[str]) -> None:
         print("nothing is left: no chaos rule in the gateway, no claim in the ledger")
     verdict, report = out / "report/verdict.json", out / "report/report.html"
     if verdict.exists():
-        print(f"verdict: {json.loads(verdict.read_bytes())['verdict']}")
+        document = json.loads(verdict.read_bytes())
+        print(f"verdict: {document['verdict']}")
+        for reason in document["reasons"]:
+            print(f"  {reason['subject']}: {reason['message']}")
     if report.exists():
         print(f"report: {report}")
 

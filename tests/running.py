@@ -96,7 +96,7 @@ class Running:
             raise AssertionError(f"{self._arguments} still runs after {timeout:g} s; stderr:\n{self.stderr}") from None
         finished = Finished(code, self._stdout.read_text(errors="replace"), self.stderr)
         if code != -signal.SIGKILL:  # The test's own doing.
-            _check_documented(self._arguments, finished)
+            check_documented(self._arguments, finished)
         return finished
 
     def kill(self) -> None:
@@ -118,7 +118,8 @@ def clean_environment(home: Path, state: Path, cache: Path) -> dict[str, str]:
     }
 
 
-def _check_documented(arguments: tuple[str, ...], finished: Finished) -> None:
+def check_documented(arguments: tuple[str, ...], finished: Finished) -> None:
+    """Raise AssertionError when a command ended with a code that it does not document."""
     documented = _documented_exits(arguments)
     assert documented is None or finished.code in documented | _ALWAYS, (
         f"{' '.join(arguments)} ended {finished.code}, documented are {sorted(documented)}; stderr:\n{finished.stderr}"

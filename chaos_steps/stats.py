@@ -59,6 +59,11 @@ def p99(ordered: Ordered) -> int:
     return int(ordered[quantile_rank(len(ordered), 0.99) - 1])
 
 
+def count_up_to(ordered: Ordered, limit: float) -> int:
+    """How many of values sorted upwards are at most `limit`."""
+    return _first(len(ordered) + 1, lambda rank: bool(ordered[rank - 1] > limit)) - 1
+
+
 def order_statistic_interval(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
     """Ranks, from 1, of the two values between which the true q-quantile lies.
 

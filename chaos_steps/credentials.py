@@ -127,8 +127,8 @@ class Credentials:
 
         That is the address in its own variable; only when there is none, the `given` one, from an option.
         """
-        address = os.environ.get(url_variable) or given
-        token = os.environ.get(token_variable, "")
+        address = variable(url_variable) or given
+        token = variable(token_variable)
         if address and token:
             self.bind(address, token)
 

@@ -219,6 +219,12 @@ def parse_file(data: bytes | str, *, where: str) -> ExperimentFile:
     return _convert(_read(data, where), ExperimentFile, where)
 
 
+def file_of(experiment: Experiment, *, run: str, source: Source) -> ExperimentFile:
+    """The experiment as it stands in the workspace of a run."""
+    fields = {name: getattr(experiment, name) for name in Experiment.__struct_fields__}
+    return ExperimentFile(**fields, run=run, source=source)
+
+
 def json_schema() -> dict[str, Any]:
     """The published JSON Schema (draft 2020-12) of the experiment file."""
     schema = _schema_of(Experiment)

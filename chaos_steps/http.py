@@ -71,7 +71,8 @@ class Http:
     """The API at `base_url` (http, https or unix:///path/of/socket).
 
     `secret` must be bound to that address, else UsageError; its token goes into `token_header`, as Bearer where that is
-    Authorization. `timeout` is the total time of a call in seconds.
+    Authorization. `timeout` is the total time of a call in seconds. A redirect is never followed: it is an error, or
+    with `return_redirects` an answer like any other.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Http:
         timeout: float = 5.0,
         headers: Mapping[str, str] | None = None,
         verify_tls: bool = True,
+        return_redirects: bool = False,
     ) -> None:
         if "@" in urlsplit(base_url).netloc:
             raise UsageError(
@@ -92,6 +94,7 @@ class Http:
             raise UsageError(f"{secret} is not for {base_url}")
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
+        self._return_redirects = return_redirects
         secret_headers = secret.headers(token_header) if secret else {}
         self._hidden = _parts_to_hide(secret)
         self._headers = {"User-Agent": f"chaos-steps/{__version__}", **(headers or {}), **secret_headers}
@@ -163,7 +166,8 @@ class Http:
         response = Response(
             exchange.status, exchange.headers, exchange.body, shown.partition("?")[0], exchange.elapsed, self._hidden
         )
-        _refuse_redirect(response, unknown=method not in _READING)
+        if not self._return_redirects:
+            _refuse_redirect(response, unknown=method not in _READING)
         return response
 
 

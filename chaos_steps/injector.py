@@ -6,6 +6,7 @@ stands here: actions, limits, ledger, holding, results.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -150,6 +151,21 @@ def _apply(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> Non
 
 
 def _hold(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
+    try:
+        _hold_fault(ctx, aim, options)
+    except ChaosError as error:
+        _end_what_never_began(ctx, error)
+        raise
+
+
+def _end_what_never_began(ctx: Context, error: ChaosError) -> None:
+    """Write fault-ended when no fault of the run was or will be there, so that its load does not wait for one."""
+    with signals.deferred(), contextlib.suppress(Unavailable):
+        if "fault-active" not in ctx.ledger.marks(ctx.run) and not ctx.ledger.claims(ctx.run):
+            ctx.ledger.mark(ctx.run, "fault-ended", reason=f"nothing was injected: {error}")
+
+
+def _hold_fault(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
     from chaos_steps.ledger.hold import LEASE, Hold  # noqa: PLC0415
 
     fault, ttl = _checked(ctx, aim, options)

@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 
 @command("consul-fetch", results=RESULTS, exits=(0, 2, 3), family="consul", workspace="write", credentials=True)
-@option("--key", required=True, help="Key that holds the experiment, such as chaos/experiments/user-service.")
+@option("--key", help="Key that holds the experiment, such as chaos/experiments/user-service.")
+@option("--experiment", help="The experiment itself, in JSON or YAML, in place of a key; Consul is not asked then.")
 @option(
     "--consul-url",
     env="CONSUL_HTTP_ADDR",
@@ -35,7 +36,8 @@ log = logging.getLogger(__name__)
 def consul_fetch(
     ctx: Context,
     *,
-    key: str,
+    key: str | None,
+    experiment: str | None,
     consul_url: str,
     token_file: Path | None,
     datacenter: str | None,
@@ -53,8 +55,15 @@ def consul_fetch(
     """
     import hashlib  # noqa: PLC0415
 
-    from chaos_steps.configure.consul_fetch import address, client  # noqa: PLC0415 - imports requests and py-consul
     from chaos_steps.experiment import Source, parse  # noqa: PLC0415
+
+    if key is None and experiment is not None:
+        source = Source(sha256=hashlib.sha256(experiment.encode()).hexdigest())
+        hand_on(ctx, parse(experiment, where="--experiment"), source)
+        return
+    if key is None or experiment is not None:
+        raise UsageError("there must be a key or an experiment, and not both", hint="give --key or --experiment")
+    from chaos_steps.configure.consul_fetch import address, client  # noqa: PLC0415 - imports requests and py-consul
 
     name = key.removeprefix("/")  # As `consul kv get` does.
     agent = address.agent_at(consul_url, token_file)
@@ -64,7 +73,7 @@ def consul_fetch(
             f"Consul at {agent.url} has no key {name!r}", hint="check --key, and --datacenter if it is given"
         )
     log.info("read key %s of Consul at %s, ModifyIndex %d", name, agent.url, entry.modify_index)
-    experiment = parse(entry.value, where=f"Consul key {name!r}")
+    found = parse(entry.value, where=f"Consul key {name!r}")
     source = Source(
         sha256=hashlib.sha256(entry.value).hexdigest(),
         url=agent.url,
@@ -73,4 +82,4 @@ def consul_fetch(
         datacenter=datacenter,
         namespace=namespace,
     )
-    hand_on(ctx, experiment, source)
+    hand_on(ctx, found, source)

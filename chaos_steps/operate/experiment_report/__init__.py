@@ -1,0 +1,83 @@
+"""experiment-report: one verdict for a run, and the files that explain it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+
+from chaos_steps.command import Context, Result, command, option
+from chaos_steps.params import NAME
+
+log = logging.getLogger(__name__)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them, each once."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split and check; pass tuples through."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        return tuple(dict.fromkeys(NAME.convert(name, param, ctx) for name in names))
+
+
+@command(
+    "experiment-report",
+    results=(
+        Result("verdict", "pass, fail, inconclusive, invalid or disabled"),
+        Result("exit-code", "The code that verdict-gate ends with"),
+    ),
+    exits=(0, 2, 3),
+    family="report",
+    config=True,
+    workspace="write",
+    ledger=True,
+    limits=True,
+)
+@option(
+    "--expect", type=Names(), default=(), help="Names of the verdicts that must be there, with commas between them."
+)
+def experiment_report(ctx: Context, *, expect: tuple[str, ...]) -> None:
+    """Join the verdicts of a run, check that its fault happened, and write the report.
+
+    Reads what the commands of the run left in the workspace and in the ledger, and writes report/verdict.json,
+    report/junit.xml, report/report.md and report/report.html there. It ends with 0 whatever the verdict is: the code
+    that the run deserves is a result, for verdict-gate to end with.
+
+    A run is invalid (7) unless its run record shows fault-active, load-started, load-done and fault-ended in this
+    order, the change was in the target at every read-back, no measured dose contradicts the asked one, and all expected
+    verdicts are there. A run that ended before its fault has the code of what stopped it, and 6 stands as long as a
+    claim of the run is left. Every verdict of the run counts, expected or not.
+    """
+    from chaos_steps.operate.experiment_report.compose import compose  # noqa: PLC0415
+    from chaos_steps.operate.experiment_report.judgement import Evidence  # noqa: PLC0415
+    from chaos_steps.operate.experiment_report.record import read_record  # noqa: PLC0415
+    from chaos_steps.operate.experiment_report.text import printable  # noqa: PLC0415
+    from chaos_steps.operate.experiment_report.writing import write  # noqa: PLC0415
+
+    experiment = ctx.experiment()
+    evidence = Evidence(
+        enabled=experiment is None or experiment.enabled,
+        expected=expect,
+        verdicts=ctx.workspace.verdicts(),
+        # Its own record is of an earlier attempt: the fallback reports when the report failed.
+        errors={name: error for name, error in ctx.workspace.errors().items() if name != ctx.name},
+        record=read_record(ctx.ledger.marks(ctx.run)),
+        claims=ctx.ledger.claims(ctx.run),
+        require_dose=ctx.limits.require_dose,
+        require_baseline=ctx.limits.require_baseline,
+    )
+    composed = compose(ctx.workspace, evidence, experiment)
+    page = write(ctx.workspace, composed)
+    report = composed.report
+    ctx.result("verdict", report.verdict)
+    ctx.result("exit-code", report.exit_code)
+    log.info("verdict %s, exit code %d: %s", report.verdict, report.exit_code, report.summary)
+    for reason in report.reasons:
+        log.info("%s: %s", printable(reason.subject), printable(reason.message))
+    log.info("report: %s", page)

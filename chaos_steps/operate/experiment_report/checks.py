@@ -1,0 +1,51 @@
+"""A judge's checks in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos_steps.operate.experiment_report.text import measure, percent
+
+if TYPE_CHECKING:
+    from chaos_steps.workspace import Check, Verdict
+
+_RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above", "==": "equal to", "!=": "other than"}
+
+
+def why(verdict: Verdict) -> str:
+    """Why a verdict is not a pass: its own message, else the checks that were not met."""
+    if verdict.message:
+        return verdict.message
+    open_checks = [describe(check) for check in verdict.checks if check.decision != "pass"]
+    return "; ".join(open_checks) or f"the verdict is {verdict.verdict}"
+
+
+def describe(check: Check) -> str:
+    """One check as a sentence without its end."""
+    return check.message or f"{check.metric} is {value(check)}{_interval_in_brackets(check)}, must be {limit(check)}"
+
+
+def value(check: Check) -> str:
+    """The point estimate."""
+    return "not known" if check.value is None else measure(check.metric, check.value)
+
+
+def limit(check: Check) -> str:
+    """The limit with its direction."""
+    return f"{_RELATIONS[check.comparison]} {measure(check.metric, check.limit)}"
+
+
+def interval(check: Check) -> str:
+    """The interval, open ends in words; empty when none was computed."""
+    if check.confidence is None or (check.low is None and check.high is None):
+        return ""
+    if check.low is None:
+        return f"up to {measure(check.metric, check.high or 0)}"
+    if check.high is None:
+        return f"{measure(check.metric, check.low)} or more"
+    return f"{measure(check.metric, check.low)} to {measure(check.metric, check.high)}"
+
+
+def _interval_in_brackets(check: Check) -> str:
+    text = interval(check)
+    return f" ({percent(check.confidence or 0)} interval {text})" if text else ""

@@ -314,6 +314,8 @@ def _of_another_version(content: bytes, claim_id: str, version: Any) -> Claim:
     known = {"id": claim_id, "kind": "?", "identity": "?", "target": {}, "run": "?", "created": 0.0, "deadline": 0.0}
     fields = msgspec.json.decode(content)
     known.update({name: fields[name] for name in ("kind", "identity", "run") if isinstance(fields.get(name), str)})
+    if isinstance(fields.get("deadline"), (int, float)):
+        known["deadline"] = known["expires"] = fields["deadline"]
     return msgspec.convert({**known, "protocol": version if isinstance(version, int) else 0}, Claim)
 
 

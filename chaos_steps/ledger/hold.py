@@ -71,8 +71,11 @@ class Hold:
         with signals.deferred():
             with signals.interruptible():
                 self._await_start()
+            self._renewed = self.injection.clock.monotonic()  # The claim's lease counts from when it is made.
             self.injection.apply()
-            return self._hold()
+            code = self._hold()
+            signals.check()  # One may have come while the fault was being taken out.
+            return code
 
     def _await_start(self) -> None:
         marks = self._marks()
@@ -110,6 +113,7 @@ class Hold:
         clock = self.injection.clock
         give_up = clock.monotonic() + patience
         while True:
+            signals.check()
             marks = self._marks()
             if "closed" in marks:
                 raise Refused(f"run {self.injection.run} is closed", hint="start a new run")
@@ -122,7 +126,6 @@ class Hold:
     def _announce(self) -> float:
         """Write fault-active, unless an earlier owner of this hold has; returns its time, the start."""
         announce(self.injection)
-        self._renewed = self.injection.clock.monotonic()
         log.info("fault active: %s", self.injection.fault.summary)
         return self._marks()["fault-active"].at
 
@@ -130,10 +133,11 @@ class Hold:
         """Tick until the hold is over; returns the exit code and the reason. Raises what ends it badly."""
         clock = self.injection.clock
         while True:
+            signals.check()
             self._renew()
-            marks = self._marks()
-            if "closed" in marks:
-                raise InvalidRun(f"run {self.injection.run} was closed while the fault was held")
+            marks = self._news()
+            if "closed" in marks or "fault-ended" in marks:
+                raise InvalidRun(f"run {self.injection.run} was ended by somebody else while the fault was held")
             self._look()
             over = self._is_over(marks, clock.now() - started)
             if over is not None:
@@ -150,12 +154,12 @@ class Hold:
                 return 0, "the load is done"
             if held >= self.duration + LOAD_MARGIN:
                 raise InvalidRun(f"the load was not done {LOAD_MARGIN:g} s after the {self.duration:g} s of the fault")
+        elif self.companion is not None:
+            if held >= self.duration + LOAD_MARGIN:
+                raise InvalidRun(f"the command still ran {LOAD_MARGIN:g} s after the {self.duration:g} s of the fault")
         elif held >= self.duration:
-            return (0, "the duration is over") if self.companion is None else self._cut_companion()
+            return 0, "the duration is over"
         return None
-
-    def _cut_companion(self) -> tuple[int, str]:
-        raise InvalidRun(f"the command was still running after the {self.duration:g} s of the fault")
 
     def _renew(self) -> None:
         injection, clock = self.injection, self.injection.clock
@@ -211,12 +215,17 @@ class Hold:
             "dose": self.probe.dose() if self.probe else None,
             "exitCode": code,
         }
-        try:
-            injection.ledger.mark(injection.run, "fault-ended", reason=reason, details=details)
-        except Unavailable as error:
-            log.warning("run record: %s", error)
+        injection.say_ended(reason, details)
         injection.release()
         log.info("fault reverted and read back: %s", reason)
+
+    def _news(self) -> dict[MarkName, Mark]:
+        """The marks, or none while they cannot be read: a ledger that stays away ends the hold by its lease."""
+        try:
+            return self._marks()
+        except Unavailable as error:
+            log.warning("run record: %s", error)
+            return {}
 
     def _marks(self) -> dict[MarkName, Mark]:
         return self.injection.ledger.marks(self.injection.run)

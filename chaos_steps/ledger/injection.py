@@ -6,15 +6,16 @@ a revert closes the run first and lists claims after, so one of the two sides al
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from chaos_steps import signals
-from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
+from chaos_steps.errors import Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
 from chaos_steps.ledger.documents import WRITE_BOUND, Change, Claim
@@ -58,10 +59,14 @@ class Injection:
             self._prepare()
             self._activate()
 
-    def undo(self) -> None:
-        """Take the fault out, read that back, and give the claim up. Raises FaultMayRemain; then the claim stays."""
+    def undo(self, reason: str) -> None:
+        """Take the fault out, read that back, say so in the run record, and give the claim up.
+
+        Raises FaultMayRemain; then the claim stays.
+        """
         with signals.deferred():
             self._restore()
+            self.say_ended(reason)
             self.release()
 
     def restore(self) -> None:
@@ -69,13 +74,26 @@ class Injection:
         with signals.deferred():
             self._restore()
 
+    def say_ended(self, reason: str, details: dict[str, Any] | None = None) -> None:
+        """Write fault-ended. A ledger that cannot take it does not change that the fault is out."""
+        try:
+            self.ledger.mark(self.run, "fault-ended", reason=reason, details=details)
+        except Unavailable as error:
+            log.warning("run record: %s", error)
+
     def release(self) -> None:
-        """Give up the claim of a target that is as it was before."""
-        self._settle_claim(self.ledger.remove)
+        """Give up the claim of a target that is as it was before. Raises FaultMayRemain."""
+        try:
+            self.ledger.remove(self.claim)
+        except Unavailable as error:
+            raise FaultMayRemain(f"{self.claim} could not be removed: {error}", hint=self._advice()) from error
 
     def leave(self) -> None:
-        """Say that this process will not act any more; the fault stays, and others may revert it."""
-        self._settle_claim(self.ledger.mark_ended)
+        """Say that this process will not act any more; the fault stays, and others may revert it.
+
+        Raises Unavailable; then it has to be undone.
+        """
+        self.ledger.mark_ended(self.claim)
 
     def is_there(self) -> bool | None:
         """Read the target: True with the change in it, False when it is as before, None when somebody changed it."""
@@ -83,12 +101,6 @@ class Injection:
         if self.fault.target.holds(state, self.fault.change):
             return True
         return False if state == self._before() else None
-
-    def _settle_claim(self, act: Callable[[Claim], None]) -> None:
-        try:
-            act(self.claim)
-        except Unavailable as error:
-            raise FaultMayRemain(f"{self.claim} could not be settled: {error}", hint=self._advice()) from error
 
     def _claim(self) -> None:
         now = self.clock.now()
@@ -142,26 +154,27 @@ class Injection:
         if self.claim.change is None:
             self.ledger.remove(self.claim)
         else:
+            self._outlast(self.claim.change)
             self._restore(self.claim.change)
             self.release()
 
     def _prepare(self) -> None:
         """Have the change in the target: recorded, written and read back."""
-        target, earlier = self.fault.target, self.claim.change
+        earlier = self.claim.change
+        if earlier is None:
+            self._write(self._first_look())
+        elif not self._is_there_already(earlier):
+            self._write(earlier.before)
+
+    def _first_look(self) -> State:
+        """The target before anything was done to it; without a clear look at it the claim is given up."""
         try:
-            state = target.read()
-        except Unavailable as error:
-            if earlier is not None:
-                raise FaultMayRemain(
-                    f"{self.claim}: the target cannot be read: {error}", hint=self._advice()
-                ) from error
+            state = self.fault.target.read()
+        except Exception:
             self.ledger.remove(self.claim)
             raise
-        if earlier is None:
-            self._refuse_marked(state)
-            self._write(state)
-        elif not target.holds(self._continue_from(earlier, state), self.fault.change):
-            self._write(earlier.before)
+        self._refuse_marked(state)
+        return state
 
     def _refuse_marked(self, state: State) -> None:
         marked_by = self.fault.target.marked_by(state)
@@ -172,17 +185,28 @@ class Injection:
                 hint=f"fault-revert --run {marked_by} with the ledger of that run",
             )
 
-    def _continue_from(self, earlier: Change, state: State) -> State:
-        """Bring the target to a known state: with our change in it, or as it was before. Returns that state."""
+    def _is_there_already(self, earlier: Change) -> bool:
+        """Whether an earlier owner has put our very change in; when not, the target is as it was before."""
         target = self.fault.target
-        landing = earlier.at + WRITE_BOUND - self.clock.now()
-        if not target.holds(state, earlier.change) and landing > 0:  # The earlier owner's write may still land.
-            self.clock.sleep(min(landing, WRITE_BOUND))
+        self._outlast(earlier)
+        try:
             state = target.read()
-        if earlier.change != self.fault.change or not target.holds(state, earlier.change):
-            self._restore(earlier)
-            return earlier.before
-        return state
+        except Unavailable as error:
+            raise FaultMayRemain(f"{self.claim}: the target cannot be read: {error}", hint=self._advice()) from error
+        if earlier.change == self.fault.change and target.holds(state, earlier.change):
+            return True
+        self._restore(earlier)
+        return False
+
+    def _outlast(self, earlier: Change) -> None:
+        """Wait until no write of an earlier owner can land; one that has landed does not come twice."""
+        landing = earlier.at + WRITE_BOUND - self.clock.now()
+        if landing <= 0:
+            return
+        with contextlib.suppress(Unavailable):
+            if self.fault.target.holds(self.fault.target.read(), earlier.change):
+                return
+        self.clock.sleep(min(landing, WRITE_BOUND))
 
     def _write(self, before: State) -> None:
         change = Change(before=before, change=self.fault.change, at=self.clock.now())
@@ -199,10 +223,19 @@ class Injection:
             self.fault.target.write(self.fault.change)
         except OutcomeUnknown as error:
             self._undo_unknown(error)
-        except Unavailable:
-            self._restore()
-            self.release()
+        except Exception:
+            self._undo_refused()
             raise
+
+    def _undo_refused(self) -> None:
+        """The write certainly did not happen: read that back, and give the claim up."""
+        target = self.fault.target
+        with contextlib.suppress(Unavailable):
+            state = target.read()
+            if not target.holds(state, self.fault.change):  # Another ledger's run may have been faster.
+                self._refuse_marked(state)
+        self._restore()
+        self.release()
 
     def _undo_unknown(self, cause: OutcomeUnknown) -> None:
         """The write may have happened or may still: undo, look, and look again. The claim stays for the sweep."""
@@ -216,7 +249,7 @@ class Injection:
 
     def _activate(self) -> None:
         """Read the change back and say so; whatever is wrong then, undo."""
-        failure: ChaosError
+        failure: Exception
         try:
             if self.is_there():
                 self.ledger.activate(self.claim)
@@ -227,7 +260,7 @@ class Injection:
                 failure = Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
         except (BeingReverted, ClaimGone):
             failure = Refused(f"{self.claim} was reverted meanwhile")
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a bug included, the fault comes out first
             failure = error
         self._restore()
         self.release()

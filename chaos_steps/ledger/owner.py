@@ -31,10 +31,10 @@ def current() -> Owner:
 def is_dead(owner: Owner | None) -> bool | None:
     """Whether the process is gone for certain; None when it cannot be told from here."""
     here = current()
-    if owner is None or owner.pod_uid != here.pod_uid or not owner.machine_id or owner.machine_id != here.machine_id:
+    if owner is None or owner.pod_uid != here.pod_uid or not owner.boot_id:
         return None
-    if owner.boot_id != here.boot_id:
-        return True
+    if owner.boot_id != here.boot_id:  # This machine after a reboot, or another one, or a container without the file.
+        return True if owner.machine_id and owner.machine_id == here.machine_id else None
     if (owner.host, owner.pid_namespace) != (here.host, here.pid_namespace):
         return None
     return _start_time(owner.pid) != owner.start_time

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from chaos_steps.errors import ChaosError, Denied, Refused, Unavailable, UsageError
+from chaos_steps import signals
+from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, Refused, Unavailable, UsageError
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
 from chaos_steps.ledger.documents import PROTOCOL, WRITE_BOUND, Change, Claim
@@ -32,11 +33,24 @@ class Outcome:
     reverted: list[Claim] = field(default_factory=list)
     remaining: list[tuple[Claim, str]] = field(default_factory=list)
     """Claims that could not be settled, each with the reason."""
+    unclosed: str = ""
+    """Why the run could not be closed; its injectors may go on then."""
+
+    def check(self) -> None:
+        """Raise FaultMayRemain naming everything that is left."""
+        left = [f"{claim}: {reason}" for claim, reason in self.remaining]
+        if self.unclosed:
+            left.append(f"the run could not be closed, so it may go on: {self.unclosed}")
+        if left:
+            raise FaultMayRemain("; ".join(left), hint="mend that and revert again")
 
 
 @dataclass
 class Reversion:
-    """Reverts claims. `grace` is how many seconds a claim may take whose owner may still act."""
+    """Reverts claims. `grace` is how many seconds a claim may take whose owner may still act.
+
+    Callers defer signals around it: after one each claim still gets one try, but nothing is waited for.
+    """
 
     ledger: Ledger
     target_of: TargetOf
@@ -47,19 +61,13 @@ class Reversion:
 
     def run(self, run: str) -> Outcome:
         """Close a run, then settle every claim that it has. Raises Unavailable when the ledger cannot be read."""
-        closing = self._close(run)
-        outcome = self._settle_all(self.ledger.claims(run))
-        if closing is not None:
-            raise closing
-        return outcome
+        unclosed = self._close(run)
+        return self._settle_all(self.ledger.claims(run), unclosed)
 
     def claim(self, claim: Claim) -> Outcome:
         """Settle one claim and close its run."""
-        closing = self._close(claim.run)
-        outcome = self._settle_all([claim])
-        if closing is not None:
-            raise closing
-        return outcome
+        unclosed = self._close(claim.run)
+        return self._settle_all([claim], unclosed)
 
     def expired(self) -> Outcome:
         """Settle the claims whose lease is over, nothing else; forget runs that were closed long ago."""
@@ -72,17 +80,17 @@ class Reversion:
         self.ledger.tidy()
         return outcome
 
-    def _close(self, run: str) -> Unavailable | None:
+    def _close(self, run: str) -> str:
         """A ledger that cannot be written must not keep a fault in its target: go on, and say so at the end."""
         try:
             self.ledger.mark(run, "closed", reason=self.by)
         except Unavailable as error:
             log.error("run %s could not be closed: %s", run, error)
-            return error
-        return None
+            return str(error)
+        return ""
 
-    def _settle_all(self, claims: list[Claim]) -> Outcome:
-        outcome = Outcome()
+    def _settle_all(self, claims: list[Claim], unclosed: str = "") -> Outcome:
+        outcome = Outcome(unclosed=unclosed)
         for claim in claims:
             try:
                 reason = self._settle(claim)
@@ -143,15 +151,18 @@ class Reversion:
                 return self._settle_successor(claim)
             if self.clock.monotonic() >= give_up:
                 return reason
+            if signals.pending() is not None:
+                return f"stopped by a signal while {reason}"
             self.clock.sleep(1.0)
             claim = there
 
     def _owner_is_done(self, claim: Claim, change: Change) -> bool:
         """No write of the owner can land any more."""
-        now = self.clock.now()
-        if claim.ended or now >= claim.expires:
+        if claim.ended:
             return True
-        return owners.is_dead(claim.owner) is True and now >= change.at + WRITE_BOUND
+        now = self.clock.now()
+        is_over = now >= claim.expires or owners.is_dead(claim.owner) is True
+        return is_over and now >= change.at + WRITE_BOUND
 
     def _end(self, claim: Claim) -> None:
         """Write fault-ended before the claim goes, so that whoever waits for it finds the target clean."""

@@ -63,7 +63,6 @@ def test_both_limits_met_is_a_pass(judge: Judge, workspace: Workspace) -> None:
     assert (verdict.verdict, verdict.exit_code, verdict.window, verdict.requests) == ("pass", 0, "client", 1000)
     assert (verdict.command, verdict.task_run) == ("k6-slo", "")
     latency, success = verdict.checks
-    # Ranks 984 and 996 of 1000, for the 99th percentile at 95 %.
     assert (latency.low, latency.value, latency.high, latency.confidence) == (10, 10, 20, 0.95)
     assert success.low == pytest.approx(0.025 ** (1 / 1000))
     assert success.high == 1
@@ -142,7 +141,8 @@ def test_what_too_few_requests_come_to_is_for_the_caller_to_say(
 def test_a_fail_outweighs_what_is_inconclusive(judge: Judge, workspace: Workspace) -> None:
     measured(workspace, answered(50, status=503))
 
-    assert judge("--max-p99-latency-ms", "1500", "--min-success-rate", "0.9", "--on-inconclusive", "pass").code == 1
+    assert judge("--max-p99-latency-ms", "1500", "--min-success-rate", "0.9").code == 1
+    assert [check.decision for check in verdict_of(workspace).checks] == ["inconclusive", "fail"]
 
 
 def test_requests_without_an_answer_fail_and_have_no_part_in_the_p99(judge: Judge, workspace: Workspace) -> None:
@@ -164,6 +164,15 @@ def test_the_p99_is_the_duration_of_rank_ceil_99_percent(judge: Judge, workspace
     measured(workspace, [(0, 1000 * n, 200, 0) for n in range(250, 0, -1)])
 
     assert judge("--max-p99-latency-ms", "1").results["p99-latency-ms"] == str(math.ceil(0.99 * 250))
+
+
+def test_the_interval_of_the_p99_lies_between_two_of_the_durations(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, [(0, 1000 * n, 200, 0) for n in range(1, 1001)])
+    judge("--max-p99-latency-ms", "1")
+
+    (check,) = verdict_of(workspace).checks
+    # The largest and smallest rank with at most 2.5 % beyond, of the binomial distribution (1000, 0.99).
+    assert (check.low, check.value, check.high) == (983, 990, 997)
 
 
 @pytest.mark.parametrize("on_inconclusive", ["fail", "pass", "inconclusive"])

@@ -144,7 +144,7 @@ def test_a_record_starts_when_the_request_was_sent_and_lasts_until_the_answer(
     for arrival, start, duration in zip(
         sorted(arrivals), points["start_us"] / 1e6, points["duration_us"] / 1e6, strict=True
     ):
-        assert abs(arrival - start) < abs(arrival - (start + duration))
+        assert abs(start - arrival) < abs(start - (arrival + 0.5))
         assert start + duration >= arrival + 0.5
 
 
@@ -358,6 +358,17 @@ def test_a_script_that_aborts_the_test_makes_the_load_invalid(load: Load, tmp_pa
 
     assert finished.code == 7
     assert "enough" in finished.stderr
+
+
+def test_a_script_whose_threshold_stops_it_early_makes_the_load_invalid(load: Load, tmp_path: Path) -> None:
+    text = """
+        export const options = { thresholds: { http_req_failed: [{ threshold: "rate<0", abortOnFail: true }] } };
+        export default function () { http.get(__ENV.TARGET_URL); }
+        """
+    finished = load(script=write_script(tmp_path, text), duration="30s")
+
+    assert finished.code == 7
+    assert re.search(r"not delivered: \d+ of 600 iterations came to an end", finished.stderr)
 
 
 def test_a_script_that_sends_nothing_makes_the_load_invalid(load: Load, tmp_path: Path, workspace: Workspace) -> None:

@@ -24,6 +24,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 MAX_BODY = 64 * 1024 * 1024
 
+# The caller's wait ends a call; the socket's own timeout only ends a thread that nobody waits for any more.
+_GRACE = 1.0
+
 # The connection classes are made by urllib3; they find their exchange by the thread they run in.
 _here = threading.local()
 
@@ -132,7 +135,7 @@ class Exchange(threading.Thread):
                 params=call.params,
                 json=call.json,
                 headers=dict(call.headers),
-                timeout=call.timeout,
+                timeout=call.timeout + _GRACE,
                 allow_redirects=False,
                 stream=True,
                 verify=call.verify,
@@ -210,7 +213,7 @@ class _Adapter(HTTPAdapter):
 
 def _unix_socket(call: Call) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(call.timeout)
+    connection.settimeout(call.timeout + _GRACE)
     try:
         connection.connect(call.socket_path)
     except OSError:
@@ -251,12 +254,16 @@ def reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def _causes(error: BaseException | None) -> list[BaseException]:
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all behind it: urllib3 keeps some as a cause, some as a context, some only in `args`."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if isinstance(each, BaseException) and each not in found:
+            found.append(each)
+            waiting += [each.__cause__, each.__context__, *each.args]
+    return found
 
 
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (

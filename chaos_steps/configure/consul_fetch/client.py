@@ -44,9 +44,9 @@ def read(agent: Agent, key: str, *, datacenter: str | None, namespace: str | Non
     client = _Client(_Bridge(http, {"ns": namespace} if namespace else {}, has_secret=bool(agent.secret.headers(""))))
     try:
         _, found = client.kv.get(key, dc=datacenter, consistency="consistent" if consistent else None)
-    except ConsulException as error:
-        raise Unavailable(f"the answer of Consul at {agent.url} cannot be read: {error}") from error
-    return Entry(found["Value"] or b"", found["ModifyIndex"]) if found else None
+        return Entry(found["Value"] or b"", int(found["ModifyIndex"])) if found else None
+    except (ConsulException, ValueError, TypeError, KeyError) as error:
+        raise Unavailable(f"the answer of {agent.url} to GET /v1/kv/{key} cannot be read as Consul's") from error
 
 
 class _Bridge(HTTPClient):  # type: ignore[misc]

@@ -45,7 +45,7 @@ def read(agent: Agent, key: str, *, datacenter: str | None, namespace: str | Non
     try:
         _, found = client.kv.get(key, dc=datacenter, consistency="consistent" if consistent else None)
         return Entry(found["Value"] or b"", int(found["ModifyIndex"])) if found else None
-    except (ConsulException, ValueError, TypeError, KeyError) as error:
+    except (ConsulException, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Unavailable(f"the answer of {agent.url} to GET /v1/kv/{key} cannot be read as Consul's") from error
 
 

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from chaos_steps import logs, signals
-from chaos_steps.errors import BUG, ChaosError, UsageError
+from chaos_steps.errors import BUG, ChaosError, Stopped, UsageError
 
 log = logging.getLogger("chaos_steps.main")
 
@@ -23,7 +23,14 @@ def main() -> int:
     With `python -m chaos_steps` the first argument is the name.
     """
     signals.install()
-    name, *arguments = sys.argv
+    try:
+        return _main(sys.argv)
+    except Stopped as error:  # A signal that came while another error was being told.
+        return error.code
+
+
+def _main(argv: list[str]) -> int:
+    name, *arguments = argv
     name = Path(name).name
     logs.configure(name, None)
     try:

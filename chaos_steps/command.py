@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from chaos_steps import __version__, logs
+from chaos_steps import __version__, logs, signals
 from chaos_steps.errors import BUG, ChaosError, FaultMayRemain, Unavailable, UsageError
 from chaos_steps.params import NAME, RUN_ID, format_number
 
@@ -145,6 +145,12 @@ class Context:
 
         return load_limits(self.parameters.get("limits"))
 
+    @property
+    def run_is_given(self) -> bool:
+        """Whether somebody named the run; the id of the own TaskRun, which Tasks set as the default, names none."""
+        source = click.get_current_context().get_parameter_source("run")
+        return source is ParameterSource.COMMANDLINE or bool(os.environ.get("PARAM_RUN"))
+
     def experiment(self) -> Experiment | None:
         """The experiment of --config or of the workspace, or None."""
         return _experiment(click.get_current_context())
@@ -177,6 +183,7 @@ class Command(click.Command):
         credentials: bool = False,
         limits: bool = False,
         takes_command: bool = False,
+        defers_signals: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -189,6 +196,7 @@ class Command(click.Command):
         self.credentials = credentials
         self.limits = limits
         self.takes_command = takes_command
+        self.defers_signals = defers_signals
         self.params += _common_options(self)
         click.version_option(__version__, prog_name=self.name)(self)
 
@@ -205,15 +213,21 @@ class Command(click.Command):
         logs.configure(ctx.info_name or "", ctx.params.get("log_format"))
         context = self._context(ctx.params)
         own = {key: value for key, value in ctx.params.items() if key not in _COMMON_NAMES}
-        failure: ChaosError | Exception | None = None
-        try:
-            ctx.invoke(self._function, context, **own)
-        except Exception as error:  # noqa: BLE001 - re-raised in _finish's caller, after the results are written
-            failure = error
-        _finish(context, failure)
-        if failure is not None:
-            raise failure
+        with signals.deferred():  # From here to the exit code: a signal must not put 143 in the place of a 6.
+            failure = self._attempt(ctx, context, own)
+            signals.settle()
+            _finish(context, failure)
+            if failure is not None:
+                raise failure
         return 0
+
+    def _attempt(self, ctx: click.Context, context: Context, own: dict[str, Any]) -> Exception | None:
+        try:
+            with contextlib.nullcontext() if self.defers_signals else signals.interruptible():
+                ctx.invoke(self._function, context, **own)
+        except Exception as error:  # noqa: BLE001 - raised again after the results are written
+            return error
+        return None
 
     @property
     def _function(self) -> Callable[..., Any]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,13 +24,16 @@ from chaos_steps.errors import (
     ChildFailed,
     FaultMayRemain,
     Refused,
-    Stopped,
     Unavailable,
     UsageError,
 )
 from chaos_steps.ledger.documents import Claim
 from chaos_steps.ledger.target import Aim, Fault, Target, check_limits
 from chaos_steps.params import DURATION, URL, rfc3339
+
+if TYPE_CHECKING:
+    from chaos_steps.ledger.injection import Injection
+    from chaos_steps.ledger.reversion import Outcome, Reversion
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class Injector(Command):
             limits=True,
             credentials=True,
             takes_command=True,
+            defers_signals=True,
             **kwargs,
         )
         self.kind = kind
@@ -132,22 +137,26 @@ def _injector_options() -> list[click.Parameter]:
 def _apply(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
     if options["command"]:
         raise UsageError("a COMMAND goes with --action hold only")
-    from chaos_steps.ledger.hold import announce  # noqa: PLC0415
-
     fault, ttl = _checked(ctx, aim, options)
     injection = _injection(ctx, fault, ttl, lease=None)
-    with signals.deferred():
+    with _telling(ctx, injection):
         injection.apply()
-        try:
-            with signals.interruptible():
-                announce(injection)
-                injection.leave()
-        except (Stopped, Unavailable):
-            ctx.result("state", "reverted")
-            injection.undo()
-            raise
+        _hand_over(injection)
     _tell(ctx, injection.claim, "active")
     log.info("fault active until %s: %s", rfc3339(injection.claim.expires), fault.summary)
+
+
+def _hand_over(injection: Injection) -> None:
+    """Leave the fault to others. Until that is written it is ours to take out again; after it a signal is too late."""
+    from chaos_steps.ledger.hold import announce  # noqa: PLC0415
+
+    try:
+        announce(injection)
+        signals.check()
+        injection.leave()
+    except Exception as error:
+        injection.undo(str(error))
+        raise
 
 
 def _hold(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
@@ -171,6 +180,8 @@ def _hold_fault(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -
     fault, ttl = _checked(ctx, aim, options)
     if options["duration"] is None:
         raise UsageError("hold needs a duration", hint="give --duration, or durationSeconds in the experiment file")
+    if options["command"] and shutil.which(options["command"][0]) is None:
+        raise UsageError(f"there is no program {options['command'][0]!r}")
     injection = _injection(ctx, fault, ttl, lease=LEASE)
     hold = Hold(
         injection,
@@ -179,71 +190,76 @@ def _hold_fault(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -
         probe=_probe(ctx, fault, options["probe_url"]),
         companion=_Child(options["command"]) if options["command"] else None,
     )
-    code = _with_state(ctx, hold.run)
+    with _telling(ctx, injection):
+        code = hold.run()
+    ctx.result("state", "reverted")
+    ctx.result("confirmed", "config")
     if code:
         raise ChildFailed(options["command"][0], code)
 
 
-def _with_state(ctx: Context, run: Callable[[], int]) -> int:
-    """Set the results by how the hold ended: whatever it raised, short of FaultMayRemain, the fault is out."""
+@contextlib.contextmanager
+def _telling(ctx: Context, injection: Injection) -> Iterator[None]:
+    """Set the results by how the block failed: whatever it raised, short of FaultMayRemain, the fault is out."""
     try:
-        code = run()
+        yield
     except FaultMayRemain:
-        ctx.result("state", "drifted")
+        if injection.is_claimed:
+            _tell(ctx, injection.claim, "drifted")
         raise
-    except (Refused, Unavailable, UsageError):
-        ctx.result("state", "absent")
+    except Exception as error:
+        untouched = isinstance(error, (Refused, Unavailable, UsageError)) or not injection.is_claimed
+        ctx.result("state", "absent" if untouched else "reverted")
         raise
-    except ChaosError:
-        ctx.result("state", "reverted")
-        raise
-    ctx.result("state", "reverted")
-    ctx.result("confirmed", "config")
-    return code
 
 
 def _revert(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> None:
     from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
-    from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
+    from chaos_steps.ledger.reversion import GRACE, Reversion  # noqa: PLC0415
 
-    reversion = Reversion(ctx.ledger, target_of, ctx.limits, grace=45.0, by=ctx.command.name or "")
-    if _given("run"):
-        outcome = reversion.run(ctx.run)
-    else:
-        target = aim().target
-        claim = _claim_on(ctx, target)
-        if claim is None:
-            _require_absent(ctx, target)
-            ctx.result("state", "absent")
-            log.info("the ledger has no claim on this target, and no fault of ours is in it")
-            return
-        outcome = reversion.claim(claim)
-    if outcome.remaining:
+    try:
+        reversion = Reversion(ctx.ledger, target_of, ctx.limits, grace=GRACE, by=ctx.command.name or "")
+        outcome = reversion.run(ctx.run) if ctx.run_is_given else _revert_target(ctx, reversion, aim().target)
+    except Unavailable as error:
+        raise FaultMayRemain(f"whether a fault is there cannot be told: {error}") from error
+    ctx.result("state", "drifted" if outcome.remaining else "reverted" if outcome.reverted else "absent")
+    outcome.check()
+    log.info("reverted %d, remaining 0", len(outcome.reverted))
+    signals.check()
+
+
+def _revert_target(ctx: Context, reversion: Reversion, target: Target) -> Outcome:
+    from chaos_steps.ledger.reversion import Outcome  # noqa: PLC0415
+
+    claim = _claim_on(ctx, target)
+    if claim is not None:
+        ctx.result("run", claim.run)
+        return reversion.claim(claim)
+    marked = target.marked_by(target.read())
+    if marked is not None:
         ctx.result("state", "drifted")
-        claim, reason = outcome.remaining[0]
         raise FaultMayRemain(
-            f"{claim}: {reason}", hint=f"fault-revert --run {claim.run} --ledger {ctx.ledger.describe()}"
+            f"{target.kind} {target.identity} has a fault of run {marked}, unknown to ledger {ctx.ledger.describe()}",
+            hint="name the ledger of that run with --ledger",
         )
-    ctx.result("state", "reverted" if outcome.reverted else "absent")
+    log.info("the ledger has no claim on this target, and no fault of ours is in it")
+    return Outcome()
 
 
 def _status(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> None:
-    claims = (
-        [claim for claim in ctx.ledger.claims(ctx.run) if claim.kind == _injector(ctx).kind] if _given("run") else []
-    )
-    claim = claims[0] if claims else None
-    target: Target | None = None
-    if claim is None and not _given("run"):
+    if ctx.run_is_given:
+        claim = next((claim for claim in ctx.ledger.claims(ctx.run) if claim.kind == _injector(ctx).kind), None)
+        state = "absent"
+    else:
         target = aim().target
         claim = _claim_on(ctx, target)
-    if claim is not None and claim.change is not None:
-        _tell(ctx, claim, _state_of(claim))
-    elif claim is not None:
-        _tell(ctx, claim, "absent")
+        state = "absent" if claim or target.marked_by(target.read()) is None else "drifted"
+    if claim is None:
+        ctx.result("state", state)
     else:
-        marked = target.marked_by(target.read()) if target else None
-        ctx.result("state", "absent" if marked is None else "drifted")
-    log.info("state: %s", ctx.results["state"])
+        state = _state_of(claim)
+        _tell(ctx, claim, state)
+    log.info("state: %s", state)
 
 
 def _state_of(claim: Claim) -> str:
@@ -273,7 +289,7 @@ def _checked(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> t
     return fault, ttl
 
 
-def _injection(ctx: Context, fault: Fault, ttl: float, lease: float | None) -> Any:
+def _injection(ctx: Context, fault: Fault, ttl: float, lease: float | None) -> Injection:
     from chaos_steps.ledger.injection import Injection  # noqa: PLC0415
 
     ctx.result("run", ctx.run)
@@ -295,11 +311,6 @@ def _tell(ctx: Context, claim: Claim, state: str) -> None:
     ctx.result("confirmed", "config" if state == "active" else "")
 
 
-def _given(parameter: str) -> bool:
-    source = click.get_current_context().get_parameter_source(parameter)
-    return source not in (None, click.core.ParameterSource.DEFAULT)
-
-
 def _injector(ctx: Context) -> Injector:
     if not isinstance(ctx.command, Injector):
         raise TypeError(f"{ctx.command.name} is not an injector")
@@ -311,16 +322,6 @@ def _claim_on(ctx: Context, target: Target) -> Claim | None:
         (claim for claim in ctx.ledger.claims() if (claim.kind, claim.identity) == (target.kind, target.identity)),
         None,
     )
-
-
-def _require_absent(ctx: Context, target: Target) -> None:
-    marked = target.marked_by(target.read())
-    if marked is not None:
-        ctx.result("state", "drifted")
-        raise FaultMayRemain(
-            f"{target.kind} {target.identity} has a fault of run {marked}, unknown to ledger {ctx.ledger.describe()}",
-            hint="name the ledger of that run with --ledger",
-        )
 
 
 def needed(flag: str, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """SIGTERM, SIGINT and SIGHUP become the exception `Stopped` in the main thread.
 
-Python as PID 1 of a container ignores SIGTERM unless a handler is installed, and a plain KeyboardInterrupt knows nothing
-of SIGTERM.
+Python as PID 1 of a container ignores SIGTERM unless a handler is installed, and a plain KeyboardInterrupt knows
+nothing of SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ class _State:
     depth = 0
     pending: int | None = None
     first: int | None = None
+    settled = False
 
 
 def _handle(signum: int, _frame: FrameType | None) -> None:
     # The first signal decides. Later ones must not interrupt the undoing that the first one started.
-    if _State.first is not None:
+    if _State.first is not None or _State.settled:
         return
     _State.first = signum
     if _State.depth:
@@ -35,7 +36,7 @@ def _handle(signum: int, _frame: FrameType | None) -> None:
 
 def install() -> None:
     """Install the handlers. Call it once, in the main thread."""
-    _State.depth, _State.pending, _State.first = 0, None, None
+    _State.depth, _State.pending, _State.first, _State.settled = 0, None, None, False
     for signum in STOPPING:
         signal.signal(signum, _handle)
 
@@ -43,6 +44,21 @@ def install() -> None:
 def pending() -> int | None:
     """The signal that waits for the end of the `deferred` block, for loops inside one that must come to their end."""
     return _State.pending
+
+
+def check() -> None:
+    """Raise `Stopped` once more after a signal came.
+
+    For loops that wait in an `interruptible` block: an exception that is raised inside somebody else's handler, such as
+    logging's, is lost there.
+    """
+    if _State.first is not None:
+        raise Stopped(_State.first)
+
+
+def settle() -> None:
+    """The outcome is decided: signals that come from here on come too late and change nothing."""
+    _State.settled, _State.pending = True, None
 
 
 @contextmanager

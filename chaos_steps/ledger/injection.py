@@ -59,6 +59,11 @@ class Injection:
             self._prepare()
             self._activate()
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether this process has, or had, a claim on the target."""
+        return hasattr(self, "claim")
+
     def undo(self, reason: str) -> None:
         """Take the fault out, read that back, say so in the run record, and give the claim up.
 
@@ -274,7 +279,7 @@ class Injection:
         give_up = self.clock.monotonic() + UNDO_PATIENCE
         while True:
             try:
-                if restore_once(self.fault.target, change.before, change.change):
+                if restore_once(self.fault.target, change.before, change.change) or self._is_settled_by_others():
                     return
                 raise FaultMayRemain(f"{self.claim}: somebody else changed the target", hint=self._advice())
             except Unavailable as error:
@@ -282,6 +287,11 @@ class Injection:
                     raise FaultMayRemain(f"{self.claim}: {error}", hint=self._advice()) from error
                 log.warning("undo: %s; trying again", error)
                 self.clock.sleep(1.0)
+
+    def _is_settled_by_others(self) -> bool:
+        """Whether the claim is gone: then the target was as before, and what is there now is the next one's."""
+        there = self.ledger.find(self.claim.key)
+        return there is None or there.id != self.claim.id
 
     def _before(self) -> State:
         return None if self.claim.change is None else self.claim.change.before

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 RECORD_AGE = 7 * 86400.0
 """Seconds for which the record of a closed run is kept."""
 
+GRACE = 45.0
+"""Seconds, by default, for an owner that may still act."""
+
 SWEEP_GRACE = 5.0
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-import click
-
+from chaos_steps import signals
 from chaos_steps.command import Context, Result, command, option
 from chaos_steps.errors import FaultMayRemain, Unavailable, UsageError
 from chaos_steps.params import DURATION
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
     ledger=True,
     limits=True,
     credentials=True,
+    defers_signals=True,
 )
 @option(
     "--grace",
@@ -41,8 +41,7 @@ def fault_revert(ctx: Context, *, grace: float) -> None:
     from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
     from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
 
-    source = click.get_current_context().get_parameter_source("run")
-    if source is click.core.ParameterSource.DEFAULT:
+    if not ctx.run_is_given:
         raise UsageError("no run named", hint="give --run ID")
     try:
         known = bool(ctx.ledger.marks(ctx.run) or ctx.ledger.claims(ctx.run))
@@ -53,6 +52,6 @@ def fault_revert(ctx: Context, *, grace: float) -> None:
         log.warning("ledger %s knows nothing of run %s; the run is closed now", ctx.ledger.describe(), ctx.run)
     ctx.result("reverted", len(outcome.reverted))
     ctx.result("remaining", len(outcome.remaining))
-    if outcome.remaining:
-        raise FaultMayRemain("; ".join(f"{claim}: {reason}" for claim, reason in outcome.remaining))
+    outcome.check()
     log.info("reverted %d, remaining 0", len(outcome.reverted))
+    signals.check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from chaos_steps import signals
 from chaos_steps.command import Context, Result, command
 from chaos_steps.errors import FaultMayRemain, Unavailable
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
     ledger=True,
     limits=True,
     credentials=True,
+    defers_signals=True,
 )
 def fault_sweep(ctx: Context) -> None:
     """Revert the faults whose claims are past their deadline, and nothing else.
@@ -36,6 +38,6 @@ def fault_sweep(ctx: Context) -> None:
         raise FaultMayRemain(f"what has expired cannot be told: {error}") from error
     ctx.result("reverted", len(outcome.reverted))
     ctx.result("remaining", len(outcome.remaining))
-    if outcome.remaining:
-        raise FaultMayRemain("; ".join(f"{claim}: {reason}" for claim, reason in outcome.remaining))
+    outcome.check()
     log.info("reverted %d, remaining 0", len(outcome.reverted))
+    signals.check()

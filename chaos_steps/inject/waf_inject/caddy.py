@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from chaos_steps.credentials import Secret
-from chaos_steps.errors import Denied, OutcomeUnknown, Unavailable, UsageError
+from chaos_steps.errors import OutcomeUnknown, Unavailable, UsageError
 from chaos_steps.http import Http, Response, describe
+from chaos_steps.inject.waf_inject.access import require_access
 from chaos_steps.inject.waf_inject.wanted import MARKER_HEADER, Wanted, rule_id
 from chaos_steps.params import format_number
 
@@ -98,14 +99,7 @@ class CaddyDriver:
             return "(unknown)"
 
     def _checked(self, answer: Response) -> Response:
-        if answer.status in (401, 403):
-            raise Denied(
-                describe(answer)
-                if self._has_secret
-                else f"no credentials configured for {self._http.base_url} (it answered {answer.status})",
-                hint="set WAF_ADMIN_API_URL and WAF_ADMIN_API_TOKEN, or credentials.yaml",
-            )
-        return answer
+        return require_access(answer, self._http.base_url, has_secret=self._has_secret)
 
 
 def _threshold(percentage: float) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from chaos_steps.credentials import Secret
-from chaos_steps.errors import Denied, OutcomeUnknown, Unavailable
+from chaos_steps.errors import OutcomeUnknown, Unavailable
 from chaos_steps.http import Http, Response, describe
+from chaos_steps.inject.waf_inject.access import require_access
 from chaos_steps.inject.waf_inject.wanted import Wanted, rule_id
 
 TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 - a header's name
@@ -83,14 +84,7 @@ class RestDriver:
         return found[1] if found else f"(unknown, rule {self._id})"
 
     def _checked(self, answer: Response) -> Response:
-        if answer.status not in (401, 403):
-            return answer
-        if not self._has_secret:
-            raise Denied(
-                f"no credentials configured for {self._http.base_url} (it answered {answer.status})",
-                hint="set WAF_ADMIN_API_URL and WAF_ADMIN_API_TOKEN, or credentials.yaml",
-            )
-        raise Denied(describe(answer), hint="the WAF refuses the configured token")
+        return require_access(answer, self._http.base_url, has_secret=self._has_secret)
 
 
 def _within(wanted: Any, there: Any) -> bool:

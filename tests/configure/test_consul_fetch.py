@@ -109,6 +109,26 @@ def test_a_disabled_experiment_ends_well_and_says_that_nothing_will_be_touched(
     assert stored(tmp_path)["enabled"] is False
 
 
+def test_an_inline_experiment_needs_no_consul(tmp_path: Path, run_command: RunCommand) -> None:
+    env = {"PARAM_KEY": "", "PARAM_EXPERIMENT": json.dumps(EXPERIMENT), "CONSUL_HTTP_ADDR": "http://127.0.0.1:1"}
+    finished = run_command("consul-fetch", "--workspace", tmp_path, "--run", "run-1", env=env)
+    assert finished.code == 0, finished.stderr
+    assert (finished.results["fault-type"], finished.results["modify-index"]) == ("L7_HTTP_ERROR", "")
+    sha256 = hashlib.sha256(json.dumps(EXPERIMENT).encode()).hexdigest()
+    assert finished.results["config-sha256"] == stored(tmp_path)["source"]["sha256"] == sha256
+
+
+def test_an_inline_mistake_is_named_by_its_path(tmp_path: Path, run_command: RunCommand) -> None:
+    finished = run_command("consul-fetch", "--experiment", '{"lode": 1}', "--workspace", tmp_path)
+    assert_fails(finished, 2, "--experiment: $.lode is not a known field; did you mean load?")
+    assert not (tmp_path / "experiment.json").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--key", KEY, "--experiment", "{}")], ids=["neither", "both"])
+def test_a_key_or_an_experiment_must_be_given(run_command: RunCommand, options: tuple[str, ...]) -> None:
+    assert_fails(run_command("consul-fetch", *options), 2, "there must be a key or an experiment, and not both")
+
+
 FAULT = EXPERIMENT["fault"]
 BROKEN: dict[str, tuple[bytes | str | dict[str, object], str]] = {
     "not JSON": ("{", "Consul key 'chaos/experiments/user-service' is not JSON: line 1 column 2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,20 +53,18 @@ def consul_fetch(
 
     CONSUL_CACERT, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_HTTP_SSL and CONSUL_HTTP_SSL_VERIFY are read as Consul
     reads them. A token in the environment goes only to the address of CONSUL_HTTP_ADDR, where that is set.
+
+    A Pipeline has one fetch task for both of its ways to name an experiment, as no task may use the results of one that
+    was skipped: hence --experiment.
     """
-    import hashlib  # noqa: PLC0415
-
-    from chaos_steps.experiment import Source, parse  # noqa: PLC0415
-
-    if key is None and experiment is not None:
-        source = Source(sha256=hashlib.sha256(experiment.encode()).hexdigest())
-        hand_on(ctx, parse(experiment, where="--experiment"), source)
-        return
-    if key is None or experiment is not None:
+    if (key is None) == (experiment is None):
         raise UsageError("there must be a key or an experiment, and not both", hint="give --key or --experiment")
+    if experiment is not None:
+        _take(ctx, experiment.encode(), "--experiment")
+        return
     from chaos_steps.configure.consul_fetch import address, client  # noqa: PLC0415 - imports requests and py-consul
 
-    name = key.removeprefix("/")  # As `consul kv get` does.
+    name = (key or "").removeprefix("/")  # As `consul kv get` does.
     agent = address.agent_at(consul_url, token_file)
     entry = client.read(agent, name, datacenter=datacenter, namespace=namespace, consistent=consistent)
     if entry is None:
@@ -73,13 +72,23 @@ def consul_fetch(
             f"Consul at {agent.url} has no key {name!r}", hint="check --key, and --datacenter if it is given"
         )
     log.info("read key %s of Consul at %s, ModifyIndex %d", name, agent.url, entry.modify_index)
-    found = parse(entry.value, where=f"Consul key {name!r}")
-    source = Source(
-        sha256=hashlib.sha256(entry.value).hexdigest(),
+    _take(
+        ctx,
+        entry.value,
+        f"Consul key {name!r}",
         url=agent.url,
         key=name,
         modify_index=entry.modify_index,
         datacenter=datacenter,
         namespace=namespace,
     )
-    hand_on(ctx, found, source)
+
+
+def _take(ctx: Context, raw: bytes, where: str, **origin: Any) -> None:
+    """Check an experiment's text and hand it on; `origin` is what its Source says besides the digest."""
+    import hashlib  # noqa: PLC0415
+
+    from chaos_steps.experiment import Source, parse  # noqa: PLC0415
+
+    source = Source(sha256=hashlib.sha256(raw).hexdigest(), **origin)
+    hand_on(ctx, parse(raw, where=where), source)

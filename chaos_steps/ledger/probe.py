@@ -19,6 +19,12 @@ INTERVAL = 0.2
 TIMEOUT = 30.0
 """Seconds for one answer; longer than any delay that makes sense."""
 
+SETTLE = 1.0
+"""Seconds, beyond the fault's own delay, after which an answer has come that will come.
+
+Of the last requests the quick answers are there and the slow ones are not, which would bend the share; none counts.
+"""
+
 RUN_HEADER = "X-Chaos-Run"
 
 Measure = Callable[[int, Mapping[str, str], float], None]
@@ -30,9 +36,10 @@ class Probe:
     def __init__(self, url: str, effect: Effect, run: str) -> None:
         self.url = url
         self._effect = effect
-        self._http = Http(url, headers={**effect.request_headers, RUN_HEADER: run})
+        self._http = Http(url, headers={**effect.request_headers, RUN_HEADER: run}, return_redirects=True)
         self._lock = threading.Lock()
-        self._requests = self._faulted = self._unanswered = 0
+        self._answers: list[tuple[float, bool | None]] = []  # When it was asked, and whether the fault was seen.
+        self._last = float("inf")
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -40,19 +47,22 @@ class Probe:
         threading.Thread(target=self._pace, daemon=True).start()
 
     def stop(self) -> None:
-        """End; answers that come later do not count."""
-        self._stopped.set()
+        """End; answers that come later do not count, nor do the last requests."""
+        with self._lock:
+            self._last = time.monotonic() - SETTLE - self._effect.delay_ms / 1000
+            self._stopped.set()
 
     def dose(self) -> dict[str, object]:
         """What was measured: answered requests, those with the fault, and those without an answer."""
         with self._lock:
-            return {
-                "source": "probe",
-                "url": self.url,
-                "requests": self._requests,
-                "faulted": self._faulted,
-                "unanswered": self._unanswered,
-            }
+            seen = [faulted for begin, faulted in self._answers if begin <= self._last]
+        return {
+            "source": "probe",
+            "url": self.url,
+            "requests": len(seen) - seen.count(None),
+            "faulted": seen.count(True),
+            "unanswered": seen.count(None),
+        }
 
     def _pace(self) -> None:
         start, sent = time.monotonic(), 0
@@ -62,17 +72,12 @@ class Probe:
 
     def _ask(self) -> None:
         begin = time.monotonic()
+        faulted: bool | None = None
         try:
             answer = self._http.request("GET", "", timeout=TIMEOUT)
+            faulted = self._effect.seen(answer.status, answer.headers, time.monotonic() - begin)
         except ChaosError as error:
             log.warning("probe: %s", error)
-            answer = None
-        took = time.monotonic() - begin
         with self._lock:
-            if self._stopped.is_set():
-                return
-            if answer is None:
-                self._unanswered += 1
-                return
-            self._requests += 1
-            self._faulted += self._effect.seen(answer.status, answer.headers, took)
+            if not self._stopped.is_set():
+                self._answers.append((begin, faulted))

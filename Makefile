@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 # Arguments for pytest: make test ARGS='tests/judge -k window'
 ARGS ?=
 
-.PHONY: help setup venv demo test generate check
+.PHONY: help setup venv demo test e2e bench generate check
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,7 +21,7 @@ setup: venv ## get everything the tests need: Python packages, servers built fro
 venv: .venv/.developer
 
 demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRITTLE=1: it finds a weakness)
-	$(BIN)/python demo/run $(if $(BRITTLE),--brittle)
+	demo/run $(if $(BRITTLE),--brittle)
 
 test: setup ## set up, then run the tests (ARGS are for pytest)
 	$(BIN)/pytest $(ARGS)

@@ -26,6 +26,12 @@ demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRI
 test: setup ## set up, then run the tests (ARGS are for pytest)
 	$(BIN)/pytest $(ARGS)
 
+e2e: setup ## run the Pipelines on a real cluster (KUBECONFIG and E2E_IMAGE name it)
+	tests/e2e/run $(ARGS)
+
+bench: venv ## measure speed and memory, as ratios within one run
+	$(BIN)/python -m bench $(ARGS)
+
 generate: venv ## write Tasks, docs and schemas anew from the commands
 	$(BIN)/python tools/generate.py
 

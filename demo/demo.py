@@ -221,7 +221,8 @@ def tell(out: Path, left: list[str]) -> None:
 
 def main() -> int:
     """Run the demo and return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="demo/run", description=__doc__, formatter_class=formatter)
     parser.add_argument("--brittle", action="store_true", help="shop without retries: the experiment fails")
     parser.add_argument("--out", type=Path, help="folder for data and report (default: a new one in demo/out)")
     arguments = parser.parse_args()

@@ -43,7 +43,7 @@ def compose(workspace: Workspace, evidence: Evidence, experiment: Experiment | N
         exit_code=judgement.exit_code,
         summary=judgement.summary,
         reasons=judgement.reasons,
-        notes=tuple(_notes(evidence, judgement, windows)),
+        notes=tuple(_notes(evidence, judgement, fault, windows)),
         experiment=None if experiment is None else _set_fields(experiment),
         expected=evidence.expected,
         verdicts=tuple(_in_order(evidence)),
@@ -110,15 +110,23 @@ def _owner(owner: Owner) -> str:
     return f"{owner.host}, process {owner.pid}"
 
 
-def _notes(evidence: Evidence, judgement: Judgement, windows: Sequence[LoadWindow]) -> Iterator[str]:
+def _notes(
+    evidence: Evidence, judgement: Judgement, fault: Fault | None, windows: Sequence[LoadWindow]
+) -> Iterator[str]:
     dose = judgement.dose
     if dose is not None and dose.outcome == "not-measured":
         yield dose.message
     for name in sorted(set(evidence.verdicts) - set(evidence.expected)):
         yield f"The verdict {name} was not expected; it counts all the same."
+    if fault is not None and windows and not any(_overlap(fault, window) for window in windows):
+        yield "By their clocks the fault and the loads do not overlap; what counts is the order of the run record."
     for window in windows:
         if not window.points:
             yield f"The load {window.name} has no points that its window vouches for, so it is not in the plot."
         if window.dropped:
             share = decimal(100 * window.dropped / max(1, window.dropped + (window.requests or 0)), 2)
             yield f"The load {window.name} dropped {window.dropped} requests ({share} %) that it should have sent."
+
+
+def _overlap(fault: Fault, window: LoadWindow) -> bool:
+    return fault.start_ms <= window.end_ms and (fault.end_ms is None or window.start_ms <= fault.end_ms)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_BINS = 240
 _BIN_REQUESTS = 50
+_LEAST_REACH_MS = 60_000
 _BIN_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _MOST_DOTS = 1200
 _MOST_FAILED_DOTS = 400
@@ -34,14 +35,23 @@ class TimeAxis:
 
     @classmethod
     def over(cls, windows: Sequence[Window], origin_ms: int | None) -> TimeAxis:
-        """Axis for all windows: as fine as the number of bins allows, and the number of requests in each."""
+        """Axis for all windows: as fine as the number of bins allows, and the number of requests in each.
+
+        An origin farther from the windows than they are long comes from a clock that is wrong; it is not taken.
+        """
         first = min(window.start_ms for window in windows)
         last = max(window.end_ms for window in windows)
         loaded = sum(window.end_ms - window.start_ms for window in windows) / 1000
         requests = sum(window.requests or 0 for window in windows)
         needed = max((last - first) / 1000 / _MOST_BINS, loaded / max(1, requests) * _BIN_REQUESTS)
         width = next((width for width in _BIN_SECONDS if width >= needed), needed)
-        return cls(origin_us=(first if origin_ms is None else origin_ms) * 1000, bin_seconds=width)
+        reach = max(last - first, _LEAST_REACH_MS)
+        near = origin_ms is not None and first - reach <= origin_ms <= last + reach
+        return cls(origin_us=(origin_ms if origin_ms is not None and near else first) * 1000, bin_seconds=width)
+
+    def begins_at(self, epoch_ms: int) -> bool:
+        """Whether this time is the origin."""
+        return self.origin_us == epoch_ms * 1000
 
     def seconds(self, epoch_ms: float) -> float:
         """Where a time is on the axis."""

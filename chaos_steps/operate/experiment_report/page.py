@@ -84,7 +84,7 @@ def _plot(composed: Composed) -> Any:
         return None
     report, axis, fault = composed.report, composed.axis, composed.report.fault
     band = None
-    if fault is not None:
+    if fault is not None and axis.begins_at(fault.start_ms):
         end = None if fault.end_ms is None else axis.seconds(fault.end_ms)
         band = FaultBand(axis.seconds(fault.start_ms), end, _fault_label(report))
     limits = [check for verdict in report.verdicts for check in verdict.checks]

@@ -114,6 +114,7 @@ def dosed(asked: float | None, dose: Any) -> Any:
     ("asked", "faulted", "requests", "outcome", "code"),
     [
         (0.1, 17, 150, "agrees", 0),
+        (0.1, 26, 150, "agrees", 0),  # Outside a 99 % interval, inside one of 99.99 %.
         (0.1, 2, 150, "under", 7),
         (0.1, 0, 150, "under", 7),
         (0.1, 150, 150, "over", 7),

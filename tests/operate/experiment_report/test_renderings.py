@@ -177,6 +177,22 @@ def test_the_plot_names_the_windows_and_the_fault(tmp_path: Path) -> None:
     assert "#0000" not in svg
 
 
+def test_clocks_that_disagree_do_not_spoil_the_plot_and_are_noted(tmp_path: Path) -> None:
+    marks = marks_of_a_good_run()
+    for name, each in marks.items():
+        marks[name] = msgspec.structs.replace(each, at=each.at + 86_400)
+    built = composed(tmp_path, {"marks": marks})
+    html = page.render(built)
+    assert "seconds since the first request" in html
+    assert "fault L7_HTTP_ERROR" not in html
+    assert any("do not overlap" in note for note in built.report.notes)
+    assert built.report.verdict == "pass"
+
+
+def test_a_fault_that_lies_between_its_loads_is_no_matter_of_clocks(tmp_path: Path) -> None:
+    assert composed(tmp_path).report.notes == ()
+
+
 def test_a_run_without_points_has_a_page_without_a_plot(tmp_path: Path) -> None:
     workspace = fill_workspace(tmp_path)
     for path in (tmp_path / "points").iterdir():

@@ -1,28 +1,36 @@
-"""What `chaos-steps run` tells people, on stderr."""
+"""What `chaos-steps run` tells people."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 _lock = threading.Lock()
 
 
 def say(text: str) -> None:
-    """Write a line. A terminal or reader that has gone away must not end a run before its `finally`."""
+    """Write a line to stderr."""
+    write(text, sys.stderr)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """Write a line. A reader that has gone away must neither end a run before its `finally` nor change its exit code."""
     with _lock:
         try:
-            print(text, file=sys.stderr, flush=True)
-        except (OSError, ValueError):
-            return
+            print(text, file=stream, flush=True)
+        except OSError:
+            # What is left in the stream goes nowhere; else Python itself would end with 120 when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def follow(task: str, stream: BinaryIO) -> None:
     """Repeat what a task writes, with the task's name before each line, until it writes no more."""
-    for line in stream:
-        say(f"[{task}] {_readable(line.decode(errors='replace').rstrip())}")
+    with stream:
+        for line in stream:
+            say(f"[{task}] {_readable(line.decode(errors='replace').rstrip())}")
 
 
 def _readable(line: str) -> str:

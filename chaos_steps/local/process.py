@@ -44,15 +44,17 @@ class Attempt:
 
     def poll(self) -> int | None:
         """The exit code once it has ended, 128 + N when signal N killed it; keeps its time and grace meanwhile."""
+        if self._process.returncode is not None:
+            return self._code()
         if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             self._keep_time()
             return None
         # As in a container: what the command has left behind in its group ends with it. The command itself is not yet
         # waited for, so its process group cannot be somebody else's.
         self._signal(signal.SIGKILL)
-        code = self._process.wait()
+        self._process.wait()
         self._reader.join(_READER_PATIENCE)
-        return code if code >= 0 else 128 - code
+        return self._code()
 
     def cancel(self) -> None:
         """Stop it because the run is over; it will not be tried again."""
@@ -64,6 +66,10 @@ class Attempt:
         found = {path.name: path.read_text(errors="replace") for path in self._results.iterdir()}
         shutil.rmtree(self._results)
         return found
+
+    def _code(self) -> int:
+        code = self._process.returncode
+        return code if code >= 0 else 128 - code
 
     def _keep_time(self) -> None:
         now = time.monotonic()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from chaos_steps import signals
 from chaos_steps.errors import ChaosError, FaultMayRemain, InvalidRun, Unavailable
 from chaos_steps.ledger import open_ledger
-from chaos_steps.local.console import say
+from chaos_steps.local.console import say, write
 from chaos_steps.local.execution import Execution, Node
 from chaos_steps.local.plan import Plan
 
@@ -42,10 +43,7 @@ def _tell(plan: Plan, results: dict[str, str]) -> None:
     told = {**results, "run": plan.uid, **({"report": str(report)} if report else {})}
     for name, value in told.items():
         say(f"{name}: {value}")
-    try:
-        print(json.dumps(told), flush=True)
-    except OSError as error:
-        say(f"cannot write the results to stdout: {error.strerror}")
+    write(json.dumps(told), sys.stdout)
 
 
 def _report(plan: Plan) -> Path | None:

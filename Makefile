@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
-# Arguments for pytest: make test ARGS='tests/judge -k window'
+# make test ARGS='tests/judge -k window'; make bench ARGS=load
 ARGS ?=
 
 .PHONY: help setup venv demo test e2e bench generate check
@@ -30,6 +30,9 @@ e2e: setup ## run the Pipelines on a real cluster (KUBECONFIG and E2E_IMAGE name
 	tests/e2e/run $(ARGS)
 
 bench: venv ## measure speed and memory, as ratios within one run
+	$(BIN)/python -m bench $(ARGS)
+
+bench: venv ## measure speed and memory against yardsticks of the same run (ARGS name benchmarks)
 	$(BIN)/python -m bench $(ARGS)
 
 generate: venv ## write Tasks, docs and schemas anew from the commands

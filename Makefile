@@ -32,9 +32,6 @@ e2e: setup ## run the Pipelines on a real cluster (KUBECONFIG and E2E_IMAGE name
 bench: venv ## measure speed and memory, as ratios within one run
 	$(BIN)/python -m bench $(ARGS)
 
-bench: venv ## measure speed and memory against yardsticks of the same run (ARGS name benchmarks)
-	$(BIN)/python -m bench $(ARGS)
-
 generate: venv ## write Tasks, docs and schemas anew from the commands
 	$(BIN)/python tools/generate.py
 

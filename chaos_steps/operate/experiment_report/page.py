@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chaos_steps.operate.experiment_report import checks, text
 from chaos_steps.operate.experiment_report.compose import Composed
 from chaos_steps.operate.experiment_report.document import Report
-from chaos_steps.params import rfc3339
+from chaos_steps.params import format_number, rfc3339
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -137,7 +138,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _flat(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, bool):
-        yield path, str(value).lower()
+    elif isinstance(value, float):
+        yield path, format_number(value)
     elif value is not None:
-        yield path, str(value)
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

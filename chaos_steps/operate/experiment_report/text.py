@@ -32,7 +32,7 @@ def percent(share: float) -> str:
 
 def milliseconds(value: float) -> str:
     """A latency as `12.3 ms`."""
-    return f"{decimal(value, 1 if value >= 10 else 3)} ms"
+    return f"{decimal(value, 1 if value >= 10 else 2 if value >= 1 else 3)} ms"
 
 
 def seconds(value: float) -> str:

@@ -168,6 +168,13 @@ def test_the_page_shows_limits_intervals_dose_and_source(tmp_path: Path) -> None
     assert "chaos/user-service" in text
 
 
+def test_the_page_shows_settings_as_they_are_written_in_json(tmp_path: Path) -> None:
+    marks = marks_of_a_good_run(ended={**ENDED, "list": ["a", 1.5, None], "flag": True})
+    text = Elements(page.render(composed(tmp_path, {"marks": marks}))).text
+    assert 'list: ["a", 1.5, null], flag: true' in text
+    assert "fault.percentage10\n" in text
+
+
 def test_the_plot_names_the_windows_and_the_fault(tmp_path: Path) -> None:
     html = page.render(composed(tmp_path))
     svg = html[html.index("<svg xmlns") :]
@@ -351,6 +358,8 @@ def test_a_share_is_never_rounded_to_all_or_nothing(share: float, shown: str) ->
     assert percent(share) == shown
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0123, "0.012 ms"), (12.34, "12.3 ms"), (1500, "1500 ms")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0123, "0.012 ms"), (7.097, "7.1 ms"), (12.34, "12.3 ms"), (1500, "1500 ms")]
+)
 def test_latencies_have_the_digits_that_matter(value: float, shown: str) -> None:
     assert milliseconds(value) == shown

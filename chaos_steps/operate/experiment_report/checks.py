@@ -13,16 +13,17 @@ _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above", "==
 
 
 def why(verdict: Verdict) -> str:
-    """Why a verdict is not a pass: its own message, else the checks that were not met."""
-    if verdict.message:
-        return verdict.message
-    open_checks = [describe(check) for check in verdict.checks if check.decision != "pass"]
-    return "; ".join(open_checks) or f"the verdict is {verdict.verdict}"
+    """Why a verdict is not a pass: the checks that were not met, else its own message."""
+    unmet = [describe(check) for check in verdict.checks if check.decision != "pass"]
+    return "; ".join(unmet) or verdict.message or f"the verdict is {verdict.verdict}"
 
 
 def describe(check: Check) -> str:
     """One check as a sentence without its end."""
-    return check.message or f"{check.metric} is {value(check)}{_interval_in_brackets(check)}, must be {limit(check)}"
+    if check.value is None:
+        return check.message or f"{check.metric} is not known, must be {limit(check)}"
+    more = "" if check.needed is None else f", about {check.needed} more requests would decide"
+    return f"{check.metric} is {value(check)}{_interval_in_brackets(check)}, must be {limit(check)}{more}"
 
 
 def value(check: Check) -> str:

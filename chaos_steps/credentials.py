@@ -177,7 +177,7 @@ def _read(path: Path) -> list[Secret]:
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
-        # The library's message quotes the text around the mistake, which may be a secret.
+        # The library's message may quote the text around the mistake, and that may be a secret.
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{line} is not valid YAML") from None

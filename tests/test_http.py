@@ -26,7 +26,7 @@ SHORT = 0.2
 
 
 class Raw:
-    """A server that hands each connection to `talk`; counts connections and keeps the bytes read from them."""
+    """A server that hands each connection to `talk`; keeps connections, the bytes read from them and how many broke."""
 
     def __init__(
         self, talk: Callable[[socket.socket], None], family: socket.AddressFamily, address: tuple[str, int] | str
@@ -38,6 +38,7 @@ class Raw:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}" if family == socket.AF_INET else ""
         self.connections: list[socket.socket] = []
         self.received: list[bytes] = []
+        self.broken = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -48,9 +49,11 @@ class Raw:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError):
+        try:
             self.received.append(connection.recv(65536))
             self._talk(connection)
+        except OSError:
+            self.broken += 1
 
     def close(self) -> None:
         for end in (self._listener, *self.connections):
@@ -180,22 +183,45 @@ def test_a_write_that_no_proxy_would_pass_on_was_not_sent(monkeypatch: pytest.Mo
     assert raw.received[0].startswith(b"CONNECT waf.invalid:443")
 
 
-def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent(upstream: Upstream) -> None:
-    exchange = Exchange(
-        Call("POST", f"{upstream.url}/x", {}, None, {}, 5.0, retried=False, verify=True, cert=None, socket_path="")
-    )
+@pytest.fixture
+def exchange(upstream: Upstream) -> Exchange:
+    """A write to `upstream` that has not begun."""
+    call = Call("POST", f"{upstream.url}/x", {}, None, {}, 5.0, retried=False, verify=True, cert=None, socket_path="")
+    return Exchange(call)
+
+
+def test_a_request_that_was_given_up_before_it_began_is_never_sent(exchange: Exchange, upstream: Upstream) -> None:
     sent = exchange.abandon()
     exchange.start()
     assert exchange.done.wait(30)
     assert (sent, type(exchange.error), upstream.count) == (False, AbandonedError, 0)
 
 
-def test_giving_up_closes_the_connection() -> None:
-    with raw_server(hang) as raw:
+def test_a_connection_that_stands_too_late_is_closed(exchange: Exchange) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        exchange.abandon()
+        with pytest.raises(AbandonedError):
+            exchange.opened(ours)
+        theirs.settimeout(30)
+        assert theirs.recv(1) == b""
+
+
+def test_a_request_that_was_given_up_while_connecting_is_never_sent(exchange: Exchange) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        exchange.opened(ours)
+        assert not exchange.abandon()
+        with pytest.raises(AbandonedError):
+            exchange.sending()
+        assert ours.recv(1) == b""
+
+
+def test_giving_up_ends_the_connection_also_of_a_server_that_goes_on() -> None:
+    with raw_server(NO_CLEAR_ANSWER["trickles its body"]) as raw:
         with pytest.raises(OutcomeUnknown):
             Http(raw.url, timeout=SHORT).request("POST", "/x")
-        raw.connections[0].settimeout(30)
-        assert raw.connections[0].recv(1) == b""
+        wait_until(lambda: raw.broken, "the server's connection to break")
 
 
 def test_a_signal_ends_a_call_at_once(start_command: StartCommand) -> None:

@@ -66,7 +66,7 @@ class _Bridge(HTTPClient):  # type: ignore[misc]
         headers: dict[str, str] | None = None,  # noqa: ARG002 - the token comes from our secret
         raw: bool = False,  # noqa: ARG002
     ) -> Any:
-        """GET by our client. Each segment of a key is escaped, its slashes stay."""
+        """GET by our client, with our secret. Each segment of a key is escaped, its slashes stay."""
         response = self._http.get(quote(path, safe="/"), params={**dict(params or ()), **self._params})
         if response.status >= 400 and response.status != 404:
             raise self._refusal(response)
@@ -101,7 +101,6 @@ class _Client(Consul):  # type: ignore[misc]
         self._bridge = bridge
         # Given, so that py-consul does not look at the environment; our client knows the address.
         super().__init__(host="localhost", port=0, scheme="http", verify=True)
-        self.token = None
 
     def http_connect(self, *_: Any, **__: Any) -> _Bridge:
         """Our client, whatever the address."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chaos_steps.ledger import open_ledger
+from tests.servers.caddy import read
 from tests.servers.call import call
 from tests.waiting import wait_until
 
@@ -56,7 +57,7 @@ class Demo:
     def routes(self) -> list[dict[str, Any]]:
         """The routes of the demo's gateway, read by its admin API."""
         url = self.find(r"^admin: (.+)$") + "/config/apps/http/servers/gateway/routes"
-        found: list[dict[str, Any]] = json.loads(call("GET", url).body)
+        found: list[dict[str, Any]] = json.loads(read(url))
         return found
 
     def remove_fault(self) -> None:

@@ -7,8 +7,23 @@ from typing import Any
 
 from tests.servers.call import call
 from tests.servers.program import Server, find_program
+from tests.waiting import wait_until
 
 HOST = "user-service.production.svc"
+
+
+def read(url: str) -> bytes:
+    """GET an address of Caddy's admin API, again when Caddy drops the connection: it may while it changes itself."""
+
+    def attempt() -> bytes | None:
+        try:
+            answer = call("GET", url)
+        except ConnectionResetError:
+            return None
+        assert answer.status == 200, answer
+        return answer.body
+
+    return wait_until(attempt, f"an answer from {url}")
 
 
 class Caddy(Server):
@@ -65,7 +80,7 @@ class Caddy(Server):
 
     def config(self) -> bytes:
         """The whole running configuration, byte for byte."""
-        return call("GET", f"{self.admin_url}/config/").body
+        return read(f"{self.admin_url}/config/")
 
     def routes(self) -> list[dict[str, Any]]:
         """The gateway's routes."""

@@ -15,7 +15,6 @@ import pytest
 from tests.e2e.cluster import IMAGE, ROOT, Namespace
 
 KEY = "chaos/user-service-503-resilience"
-MANAGEMENT_TOKEN = "e2e-management"
 
 # The experiment of the README with a shorter fault: 1,500 requests, of which the gateway answers a tenth with 503.
 EXPERIMENT = {
@@ -74,8 +73,7 @@ def prepare(namespace: Namespace, *, brittle: bool) -> None:
 
 def consul(namespace: Namespace, *arguments: str) -> str:
     """Run Consul's own client in Consul's pod."""
-    variable = f"CONSUL_HTTP_TOKEN={MANAGEMENT_TOKEN}"
-    return namespace.kubectl("exec", "deploy/consul", "--", "env", variable, "consul", *arguments)
+    return namespace.kubectl("exec", "deploy/consul", "--", "consul", *arguments)
 
 
 def images(namespace: Namespace) -> list[str]:

@@ -215,6 +215,7 @@ def test_a_request_that_was_given_up_while_connecting_is_never_sent(exchange: Ex
         with pytest.raises(AbandonedError):
             exchange.sending()
         assert ours.recv(1) == b""
+    exchange.run()  # Frees what it holds.
 
 
 def test_giving_up_ends_the_connection_also_of_a_server_that_goes_on() -> None:

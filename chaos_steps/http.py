@@ -92,7 +92,7 @@ class Http:
             )
         if secret and not secret.covers(base_url):
             raise UsageError(f"{secret} is not for {base_url}")
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_url
         self._timeout = timeout
         self._return_redirects = return_redirects
         secret_headers = secret.headers(token_header) if secret else {}
@@ -138,8 +138,10 @@ class Http:
     ) -> Response:
         from chaos_steps.transport import Call, Exchange  # noqa: PLC0415 - imports requests
 
-        shown = self.base_url + path
-        url, socket_path = _target(self.base_url, path)
+        # A slash at the end of the address is its own as long as no path follows.
+        base = self.base_url.rstrip("/") if path.startswith("/") else self.base_url
+        shown = base + path
+        url, socket_path = _target(base, path)
         seconds = self._timeout if timeout is None else timeout
         call = Call(
             method=method,

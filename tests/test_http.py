@@ -297,6 +297,23 @@ def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
     assert TOKEN not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("base", "path", "asked"),
+    [
+        ("", "", "/"),
+        ("/", "", "/"),
+        ("/api", "", "/api"),
+        ("/api/", "", "/api/"),
+        ("/api", "?x=1", "/api?x=1"),
+        ("/api/", "/rules", "/api/rules"),
+        ("/api", "/rules/a%20b%2Fc", "/api/rules/a%20b%2Fc"),
+    ],
+)
+def test_a_path_is_appended_to_the_address(upstream: Upstream, base: str, path: str, asked: str) -> None:
+    Http(upstream.url + base).get(path)
+    assert upstream.requests[0].path == asked
+
+
 @pytest.mark.parametrize("path", ["/../x", "/a/%2e%2e/b", "/./x"])
 def test_a_path_that_climbs_out_of_the_address_is_refused(upstream: Upstream, path: str) -> None:
     with pytest.raises(UsageError):

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from chaos_steps import signals
-from chaos_steps.errors import Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
+from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
 from chaos_steps.ledger.documents import WRITE_BOUND, Change, Claim
@@ -262,7 +262,7 @@ class Injection:
                     return
                 failure = Refused(f"run {self.run} was closed meanwhile")
             else:
-                failure = Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
+                failure = self._why_it_is_not_there()
         except (BeingReverted, ClaimGone):
             failure = Refused(f"{self.claim} was reverted meanwhile")
         except Exception as error:  # noqa: BLE001 - whatever it is, a bug included, the fault comes out first
@@ -270,6 +270,12 @@ class Injection:
         self._restore()
         self.release()
         raise failure
+
+    def _why_it_is_not_there(self) -> ChaosError:
+        there = self.ledger.find(self.claim.key)
+        if there is None or there.id != self.claim.id or there.reverting:
+            return Refused(f"{self.claim} was reverted meanwhile")
+        return Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
 
     def _restore(self, change: Change | None = None) -> None:
         """Bring the target back to what it was before, and read that back. Raises FaultMayRemain."""

@@ -14,18 +14,13 @@ import pytest
 from chaos_steps.local import process
 from chaos_steps.local.environment import Inputs
 from chaos_steps.local.plan import PlannedTask, make_plan
+from tests.local.processes import child_of
 from tests.local.tekton_folder import TektonFolder, check, probe, task
 from tests.running import Finished, Running
 from tests.servers.upstream import Upstream
 from tests.waiting import wait_until
 
 MACHINE = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "XDG_STATE_HOME"}
-
-
-def children(pid: int) -> list[int]:
-    """Ids of the processes that a process has started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for item in tasks for child in (item / "children").read_text().split()]
 
 
 def test_a_command_gets_what_its_task_declares_and_nothing_else_of_ours(
@@ -40,7 +35,7 @@ def test_a_command_gets_what_its_task_declares_and_nothing_else_of_ours(
     }
     running = start_small(env=secrets)
     wait_until(lambda: upstream.count, "the task's first request")
-    (child,) = children(running.pid)
+    child = child_of(running.pid, "http-probe")
     pairs = Path(f"/proc/{child}/environ").read_bytes().decode().rstrip("\0").split("\0")
     found = dict(pair.split("=", 1) for pair in pairs)
     running.send_signal(signal.SIGTERM)
@@ -86,8 +81,8 @@ def attempt_at(folder: TektonFolder, url: str, timeout: str) -> Iterator[process
     try:
         yield attempt
     finally:
-        for child in children(os.getpid()):
-            os.kill(child, signal.SIGKILL)
+        if attempt.poll() is None:
+            os.kill(child_of(os.getpid(), "http-probe"), signal.SIGKILL)
         wait_until(lambda: attempt.poll() is not None, "the end of the attempt")
         attempt.take_results()
 
@@ -98,8 +93,7 @@ def test_a_command_that_does_not_heed_sigterm_is_killed_when_its_grace_is_over(
     monkeypatch.setattr(process, "GRACE", 0.3)
     with attempt_at(folder, upstream.url, "1h") as attempt:
         wait_until(lambda: upstream.count, "the first request")
-        (child,) = children(os.getpid())
-        os.kill(child, signal.SIGSTOP)
+        os.kill(child_of(os.getpid(), "http-probe"), signal.SIGSTOP)
         attempt.cancel()
         assert attempt.poll() is None
         code = wait_until(attempt.poll, "the end of a stopped process")

@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write a line. A reader that has gone away must neither end a run before its `finally` nor change its exit code."""
+    """Write a line. A reader that has gone away must neither end a run early nor change its exit code."""
     with _lock:
         try:
             print(text, file=stream, flush=True)

@@ -28,7 +28,7 @@ from chaos_steps.params import NAME, RUN_ID, format_number
 
 if TYPE_CHECKING:
     from chaos_steps.experiment import Experiment
-    from chaos_steps.ledger import Ledger
+    from chaos_steps.ledger.protocol import Ledger
     from chaos_steps.limits import Limits
     from chaos_steps.workspace import Workspace
 

@@ -27,11 +27,11 @@ from chaos_steps.errors import (
     Unavailable,
     UsageError,
 )
-from chaos_steps.ledger.documents import Claim
 from chaos_steps.ledger.target import Aim, Fault, Target, check_limits
 from chaos_steps.params import DURATION, URL, rfc3339
 
 if TYPE_CHECKING:
+    from chaos_steps.ledger.documents import Claim
     from chaos_steps.ledger.injection import Injection
     from chaos_steps.ledger.reversion import Outcome, Reversion
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from chaos_steps.errors import Refused, UsageError
 from chaos_steps.params import format_number, parse_duration
+from chaos_steps.scope import Scope
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -63,15 +63,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         if value is None or allowed is None or any(fnmatch.fnmatchcase(value, pattern) for pattern in allowed):
             return []
         return [f"{what} {value!r} is not one of {', '.join(allowed) or '(none)'}"]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a change reaches, as far as limits speak of it."""
-
-    percentage: float | None = None
-    host: str | None = None
-    namespace: str | None = None
 
 
 def load_limits(path: Path | None) -> Limits:

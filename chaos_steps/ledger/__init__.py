@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaos_steps.errors import UsageError
-from chaos_steps.ledger.documents import Change, Claim, Mark, Owner
-from chaos_steps.ledger.protocol import Ledger
 
-__all__ = ["Change", "Claim", "Ledger", "Mark", "Owner", "open_ledger"]
+if TYPE_CHECKING:
+    from chaos_steps.ledger.protocol import Ledger
 
 
 def open_ledger(name: str | None) -> Ledger:

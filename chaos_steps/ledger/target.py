@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chaos_steps.errors import Unavailable
-from chaos_steps.ledger.documents import Claim
-from chaos_steps.limits import Limits, Scope
+from chaos_steps.scope import Scope
+
+if TYPE_CHECKING:
+    from chaos_steps.ledger.documents import Claim
+    from chaos_steps.limits import Limits
 
 State = Any
 """What a target says of itself, as JSON data; only the target itself looks inside."""
@@ -84,7 +87,7 @@ class Aim:
     """Raises UsageError when an option that the fault needs is missing or wrong."""
 
 
-TargetOf = Callable[[Claim], Target]
+TargetOf = Callable[["Claim"], Target]
 """Builds the target of a claim. Raises ChaosError when its kind is unknown here."""
 
 

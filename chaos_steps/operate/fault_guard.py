@@ -7,6 +7,7 @@ import logging
 from chaos_steps.command import Context, command, option
 from chaos_steps.errors import Refused, UsageError
 from chaos_steps.params import DURATION, format_number
+from chaos_steps.scope import Scope
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ def fault_guard(ctx: Context, *, fault_types: str | None, max_experiment_duratio
     expired claims, which mean that a fault was left behind and no sweep runs.
     """
     import time  # noqa: PLC0415
-
-    from chaos_steps.limits import Scope  # noqa: PLC0415
 
     experiment = ctx.experiment()
     if experiment is None:

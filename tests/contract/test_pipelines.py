@@ -109,9 +109,9 @@ def test_revert_needs_the_run_and_nothing_else(final: dict[str, dict[str, Any]])
     assert {workspace["name"] for workspace in revert["workspaces"]} <= {"credentials", "ledger"}
 
 
-def test_what_revert_mounts_is_optional(pipeline: dict[str, Any], final: dict[str, dict[str, Any]]) -> None:
-    optional = {item["name"] for item in pipeline["spec"]["workspaces"] if item.get("optional")}
-    assert {item["workspace"] for item in final["revert"]["workspaces"]} <= optional
+def test_revert_mounts_nothing_of_the_run_but_its_ledger(final: dict[str, dict[str, Any]]) -> None:
+    mounted = {item["name"]: item["workspace"] for item in final["revert"]["workspaces"]}
+    assert mounted == {"credentials": "credentials", "ledger": "shared-data"}
 
 
 def test_all_tasks_share_one_run_id_and_one_ledger(

@@ -19,7 +19,9 @@ import pytest
 from numpy.typing import NDArray
 
 from chaos_steps.errors import UsageError
-from chaos_steps.ledger import Claim, Ledger, open_ledger
+from chaos_steps.ledger import open_ledger
+from chaos_steps.ledger.documents import Claim
+from chaos_steps.ledger.protocol import Ledger
 from chaos_steps.load.k6_load.process import find_k6
 from chaos_steps.workspace import ErrorRecord, Window, Workspace
 from tests.conftest import RunCommand, StartCommand

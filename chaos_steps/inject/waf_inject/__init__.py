@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +14,12 @@ from chaos_steps.inject.waf_inject.caddy import CaddyDriver
 from chaos_steps.inject.waf_inject.rest import RestDriver
 from chaos_steps.inject.waf_inject.wanted import MARKER_HEADER, Driver, Wanted, rule_id
 from chaos_steps.injector import injector, needed
-from chaos_steps.ledger.documents import Claim
 from chaos_steps.ledger.target import Aim, Effect, Fault, State
-from chaos_steps.limits import Scope
 from chaos_steps.params import LATENCY_MS, PERCENTAGE, URL, format_number
+from chaos_steps.scope import Scope
+
+if TYPE_CHECKING:
+    from chaos_steps.ledger.documents import Claim
 
 KIND = "waf"
 DRIVERS: dict[str, Callable[[str, str, Secret | None], Driver]] = {"rest": RestDriver, "caddy": CaddyDriver}

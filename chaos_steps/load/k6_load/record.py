@@ -12,8 +12,8 @@ from chaos_steps.errors import InvalidRun, Unavailable
 from chaos_steps.params import format_number
 
 if TYPE_CHECKING:
-    from chaos_steps.ledger import Ledger, Mark
-    from chaos_steps.ledger.documents import MarkName
+    from chaos_steps.ledger.documents import Mark, MarkName
+    from chaos_steps.ledger.protocol import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from chaos_steps.params import rfc3339
 
 if TYPE_CHECKING:
     from chaos_steps.experiment import Experiment
-    from chaos_steps.ledger import Mark, Owner
+    from chaos_steps.ledger.documents import Mark, Owner
     from chaos_steps.workspace import Workspace
 
 

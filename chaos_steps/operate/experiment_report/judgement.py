@@ -21,8 +21,7 @@ from chaos_steps.operate.experiment_report.dose import assess
 from chaos_steps.operate.experiment_report.record import RunRecord
 
 if TYPE_CHECKING:
-    from chaos_steps.ledger import Claim
-    from chaos_steps.ledger.documents import MarkName
+    from chaos_steps.ledger.documents import Claim, MarkName
     from chaos_steps.workspace import ErrorRecord, Verdict
 
 STEADY_STATE = "steady-state"

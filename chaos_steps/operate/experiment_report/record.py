@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
-    from chaos_steps.ledger import Mark
+    from chaos_steps.ledger.documents import Mark
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaos_steps.experiment import ExperimentFile, Source, file_of, parse
-from chaos_steps.ledger import Claim, Mark, Owner
-from chaos_steps.ledger.documents import MarkName
+from chaos_steps.ledger.documents import Claim, Mark, MarkName, Owner
 from chaos_steps.operate.experiment_report.judgement import Evidence
 from chaos_steps.operate.experiment_report.record import read_record
 from chaos_steps.workspace import Check, ErrorRecord, Verdict, Window, Workspace, points_dtype

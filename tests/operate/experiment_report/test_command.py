@@ -10,7 +10,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from chaos_steps.ledger import Ledger, open_ledger
+from chaos_steps.ledger import open_ledger
+from chaos_steps.ledger.protocol import Ledger
 from chaos_steps.operate.experiment_report.document import Report
 from chaos_steps.workspace import Workspace
 from tests.conftest import RunCommand

@@ -392,6 +392,7 @@ def _finish(context: Context, failure: BaseException | None) -> None:
     try:
         _write_results(context)
     except OSError as error:
+        _drop_stdout()
         if failure is None:
             kind = FaultMayRemain if context.results.get("state") == "active" else Unavailable
             raise kind(f"cannot write the results: {error}") from error
@@ -415,6 +416,12 @@ def _write_results(context: Context) -> None:
         path.write_text(values[result.name])
     if not files and values:
         print(json.dumps(values), file=sys.stdout, flush=True)
+
+
+def _drop_stdout() -> None:
+    """What could not be written is still in the buffer; trying again when Python ends would change the exit code."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _result_files(command: Command) -> Iterator[tuple[Result, Path]]:

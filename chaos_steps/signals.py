@@ -20,12 +20,11 @@ class _State:
     depth = 0
     pending: int | None = None
     first: int | None = None
-    settled = False
 
 
 def _handle(signum: int, _frame: FrameType | None) -> None:
     # The first signal decides. Later ones must not interrupt the undoing that the first one started.
-    if _State.first is not None or _State.settled:
+    if _State.first is not None:
         return
     _State.first = signum
     if _State.depth:
@@ -36,7 +35,7 @@ def _handle(signum: int, _frame: FrameType | None) -> None:
 
 def install() -> None:
     """Install the handlers. Call it once, in the main thread."""
-    _State.depth, _State.pending, _State.first, _State.settled = 0, None, None, False
+    _State.depth, _State.pending, _State.first = 0, None, None
     for signum in STOPPING:
         signal.signal(signum, _handle)
 
@@ -57,8 +56,14 @@ def check() -> None:
 
 
 def settle() -> None:
-    """The outcome is decided: signals that come from here on come too late and change nothing."""
-    _State.settled, _State.pending = True, None
+    """The outcome is decided: signals that come from here on come too late and change nothing.
+
+    The system ignores them then: Python drops its own handlers when it ends, and a 6 would come out as 143.
+    """
+    _State.pending = None
+    for signum in STOPPING:
+        if signal.getsignal(signum) is _handle:
+            signal.signal(signum, signal.SIG_IGN)
 
 
 @contextmanager

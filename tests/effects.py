@@ -9,6 +9,7 @@ One process imports everything once and forks for each job, so that hundreds of 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -23,9 +24,10 @@ from typing import Any, Literal
 
 from tests.waiting import wait_until
 
-Act = Literal["kill", "term", "interrupt", "revert"]
+Act = Literal["kill", "term", "interrupt", "revert", "fill"]
 
 CHANGES = ("os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime")
+CREATING = ("os.link", "os.mkdir", "open")
 ACT_BOUND = 30.0
 
 
@@ -34,7 +36,7 @@ class Job:
     """A command to run; at its `effect`-th effect, counted from 1, it does `act` to itself. 0: at none.
 
     `patches` sets attributes of our modules by dotted name, to make long times short. `revert` runs fault-revert for
-    `run` beside it and lets that get as far as it can.
+    `run` beside it and lets that get as far as it can. `fill`: from then on there is no space for new files.
     """
 
     arguments: tuple[str, ...]
@@ -129,7 +131,10 @@ class _Effects:
             self._count += 1
             mine = self._count == self._job.effect
             self._list.write(f"{name}\n")
-        if mine:
+        if self._job.act == "fill":
+            if self._count >= self._job.effect and name.startswith(CREATING):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._root)
+        elif mine:
             self.is_off = True
             _ACTS[self._job.act](self._job, self._folder)
 

@@ -125,7 +125,7 @@ class Execution:
         poison = next(
             (parent for parent in self._parents(node) if parent.state == "skipped" and not parent.by_when), None
         )
-        missing = self._missing(node, values)
+        missing = self._missing(node)
         if self._skip_by_when(node, values):
             node.by_when = True
         elif poison:
@@ -139,7 +139,7 @@ class Execution:
 
     def _start_final(self, node: Node) -> None:
         values = {**self._values, **self._results_for(node)}
-        missing = self._missing(node, values)
+        missing = self._missing(node)
         if missing:
             _skip(node, f"{missing[0]} has no result {missing[1]}")
         elif not self._skip_by_when(node, values):
@@ -163,15 +163,13 @@ class Execution:
 
     def _results_for(self, node: Node) -> dict[str, str]:
         """Results of other tasks that the node uses: all of them or, as in Tekton, none."""
-        known = _result_values("tasks", self._dag)
-        wanted = [name for name in references(node.planned.spec.texts) if task_result(name)]
-        return known if _known(wanted, known) else {}
+        return {} if self._missing(node) else _result_values("tasks", self._dag)
 
-    @staticmethod
-    def _missing(node: Node, values: Mapping[str, str]) -> tuple[str, str] | None:
+    def _missing(self, node: Node) -> tuple[str, str] | None:
         """Task and name of the first result that the node uses and that is not there."""
+        known = _result_values("tasks", self._dag)
         wanted = ((reference, task_result(reference)) for reference in references(node.planned.spec.texts))
-        return next(((result[1], result[2]) for name, result in wanted if result and name not in values), None)
+        return next(((result[1], result[2]) for name, result in wanted if result and name not in known), None)
 
     def _statuses(self) -> dict[str, str]:
         nodes = self._dag.values()

@@ -49,3 +49,10 @@ def test_a_file_that_differs_is_missing_or_is_nobodys_is_named_and_put_right(cop
     assert generate("--root", copy).returncode == 0
     assert generate("--check", "--root", copy).returncode == 0
     assert (copy / "README.md").read_text() == readme
+
+
+def test_a_file_that_no_command_asks_for_is_out_of_sync(copy: Path) -> None:
+    (copy / "docs/commands/gone.md").write_text("")
+    checked = generate("--check", "--root", copy)
+    assert checked.returncode == 1
+    assert checked.stdout == "out of sync: docs/commands/gone.md\n"

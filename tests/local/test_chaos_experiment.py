@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import RunCommand, StartCommand
 from tests.local.processes import child_of
+from tests.local.tekton_folder import TektonFolder, task
+from tests.running import Finished
 from tests.servers.caddy import Caddy
 from tests.servers.upstream import Reply, Request, Upstream
 from tests.waiting import wait_until
@@ -108,8 +110,8 @@ def test_without_a_steady_state_nothing_is_injected_and_the_run_ends_with_4(
     finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)), timeout=120)
     assert finished.code == 4, finished.stderr
     assert finished.results["exit-code"] == "4"
-    for task in ("inject", "load", "recovery", "judge-client", "judge-recovery"):
-        assert f"{task}: skipped" in finished.stderr
+    for name in ("inject", "load", "recovery", "judge-client", "judge-recovery"):
+        assert f"{name}: skipped" in finished.stderr
     assert {path.stem for path in (tmp_path / "data/windows").iterdir()} == {"baseline"}
     assert caddy.faults() == []
 
@@ -162,3 +164,18 @@ def test_a_fault_whose_owner_was_killed_is_taken_out_by_finally(
     assert finished.code == 143, finished.stderr
     assert caddy.config() == before
     assert claims(tmp_path) == []
+
+
+def test_a_run_that_leaves_a_claim_ends_with_6_whatever_its_tasks_say(
+    caddy: Caddy, folder: TektonFolder, run_small: Callable[..., Finished], run_command: RunCommand
+) -> None:
+    fault = {"driver": "caddy", "waf-url": caddy.admin_url, "target-host": caddy.host, "status-code": "503"}
+    more = {"percentage": "10", "ttl": "5m", "run": "$(context.pipelineRun.uid)"}
+    folder.pipeline(task("inject", "waf-inject", {**fault, **more}))
+    finished = run_small()
+    assert finished.code == 6
+    assert "inject: Succeeded" in finished.stderr
+    run = finished.results["run"]
+    assert f"fault-revert --run {run} --ledger file:" in finished.stderr
+    assert run_command("fault-revert", "--run", run).code == 0
+    assert caddy.faults() == []

@@ -27,7 +27,7 @@ from chaos_steps.errors import (
     Unavailable,
     UsageError,
 )
-from chaos_steps.ledger.target import Aim, Fault, Target, check_limits
+from chaos_steps.ledger.target import Aim, Fault, Target
 from chaos_steps.params import DURATION, URL, rfc3339
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _checked(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> t
         if duration is None:
             raise UsageError("neither --ttl nor --duration is given", hint="say how long the fault may last")
         ttl = duration + TTL_MARGIN
-    check_limits(ctx.limits, fault.target, fault.change, duration=duration, ttl=ttl)
+    ctx.limits.check(fault.target.scope(fault.change), duration=duration, ttl=ttl)
     return fault, ttl
 
 

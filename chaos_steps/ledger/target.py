@@ -11,7 +11,6 @@ from chaos_steps.scope import Scope
 
 if TYPE_CHECKING:
     from chaos_steps.ledger.documents import Claim
-    from chaos_steps.limits import Limits
 
 State = Any
 """What a target says of itself, as JSON data; only the target itself looks inside."""
@@ -108,8 +107,3 @@ def restore_once(target: Target, before: State, change: Any) -> bool:
         if target.holds(state, change):
             raise failure
     return bool(state == before)
-
-
-def check_limits(limits: Limits, target: Target, change: Any, *, duration: float | None, ttl: float | None) -> None:
-    """Raise Refused when the change is outside the administrator's limits. Durations are seconds."""
-    limits.check(target.scope(change), duration=duration, ttl=ttl)

@@ -195,6 +195,8 @@ class Hold:
             raise InvalidRun(
                 f"the fault is not in {self.injection.fault.target.identity} any more; this run did not remove it"
             )
+        elif self.injection.is_settled_by_others():
+            raise InvalidRun(f"{self.injection.claim} was reverted by somebody else")
         else:
             self._readings.drifted += 1
             raise FaultMayRemain(

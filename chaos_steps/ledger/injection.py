@@ -107,6 +107,11 @@ class Injection:
             return True
         return False if state == self._before() else None
 
+    def is_settled_by_others(self) -> bool:
+        """Whether the claim is gone: then the target was as before, and what is there now is the next one's."""
+        there = self.ledger.find(self.claim.key)
+        return there is None or there.id != self.claim.id
+
     def _claim(self) -> None:
         now = self.clock.now()
         deadline = now + self.ttl
@@ -285,7 +290,7 @@ class Injection:
         give_up = self.clock.monotonic() + UNDO_PATIENCE
         while True:
             try:
-                if restore_once(self.fault.target, change.before, change.change) or self._is_settled_by_others():
+                if restore_once(self.fault.target, change.before, change.change) or self.is_settled_by_others():
                     return
                 raise FaultMayRemain(f"{self.claim}: somebody else changed the target", hint=self._advice())
             except Unavailable as error:
@@ -293,11 +298,6 @@ class Injection:
                     raise FaultMayRemain(f"{self.claim}: {error}", hint=self._advice()) from error
                 log.warning("undo: %s; trying again", error)
                 self.clock.sleep(1.0)
-
-    def _is_settled_by_others(self) -> bool:
-        """Whether the claim is gone: then the target was as before, and what is there now is the next one's."""
-        there = self.ledger.find(self.claim.key)
-        return there is None or there.id != self.claim.id
 
     def _before(self) -> State:
         return None if self.claim.change is None else self.claim.change.before

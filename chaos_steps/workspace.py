@@ -103,6 +103,10 @@ class ErrorRecord(Document, frozen=True, kw_only=True):
     message: str
 
 
+class _OfARun(msgspec.Struct, frozen=True):
+    run: str
+
+
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
@@ -165,10 +169,12 @@ class Workspace:
         except OSError as error:
             raise Unavailable(f"cannot read {path}: {error.strerror}") from error
         try:
-            document = msgspec.json.decode(content, type=kind)
+            # Another run's file may be of another version; its run is all that is read of it.
+            if msgspec.json.decode(content, type=_OfARun).run != self.run:
+                return None
+            return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not a {kind.__name__.lower()} document: {error}") from error
-        return document if document.run == self.run else None
 
     def write_window(self, window: Window) -> Path:
         """Write windows/NAME.json."""

@@ -65,17 +65,17 @@ def k6_slo(
 
 
 def _points(ctx: Context, window: str) -> tuple[NDArray[Any], str]:
-    """The points of a window, or none and why. Raises UsageError when there is no such window."""
+    """The points of a window, or none and why."""
     import numpy as np  # noqa: PLC0415
 
     from chaos_steps.workspace import points_dtype  # noqa: PLC0415
 
+    points = ctx.workspace.read_points(window)
+    if points is not None:
+        return points, ""
     if ctx.workspace.read_window(window) is None:
         names = ", ".join(sorted(ctx.workspace.windows())) or "none"
-        raise UsageError(f"run {ctx.run} has no window {window!r} in {ctx.workspace.root}", hint=f"there are: {names}")
-    points = ctx.workspace.read_points(window)
-    if points is None:
-        return np.empty(
-            0, points_dtype()
-        ), f"the points of window {window!r} are missing or not the ones it was made of"
-    return points, ""
+        reason = f"run {ctx.run} has no window {window!r} in {ctx.workspace.root}; there are: {names}"
+    else:
+        reason = f"the points of window {window!r} are missing or not the ones it was made of"
+    return np.empty(0, points_dtype()), reason

@@ -11,8 +11,11 @@ PROTOCOL = 1
 
 MarkName = Literal["load-ready", "fault-active", "load-started", "load-done", "fault-ended", "closed"]
 
+START_BOUND = 2.0
+"""Seconds: a write that has not begun this long after the time its change is recorded with must not begin any more."""
+
 WRITE_BOUND = 10.0
-"""Seconds: a write to a target is over, one way or the other, this long after its change was recorded."""
+"""Seconds: a write to a target is over, one way or the other, this long after it began."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -34,7 +37,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     before: Any
     change: Any
     at: float
-    """Epoch seconds."""
+    """Epoch seconds, from before it was recorded."""
+
+    @property
+    def landed_at(self) -> float:
+        """Epoch seconds from which on its write cannot land any more, whatever has become of its owner."""
+        return self.at + START_BOUND + WRITE_BOUND
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

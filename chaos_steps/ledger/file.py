@@ -186,6 +186,8 @@ class FileLedger:
     def remove(self, claim: Claim) -> None:
         """Rename the folder away; what is left of it is nobody's."""
         folder, gone = self._folder(claim), self._trash / claim.id
+        if not self._trash.exists():  # Its absence would look like that of the claim.
+            self._trash.mkdir(parents=True, exist_ok=True)
         try:
             folder.rename(gone)
         except FileNotFoundError:
@@ -334,7 +336,8 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _sync(folder: Path) -> None:
-    with _descriptor(folder) as descriptor:
+    # What was done is done: others may have removed or renamed the folder since, and synced that.
+    with contextlib.suppress(FileNotFoundError), _descriptor(folder) as descriptor:
         os.fsync(descriptor)
 
 

@@ -18,7 +18,7 @@ from chaos_steps import signals
 from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
-from chaos_steps.ledger.documents import WRITE_BOUND, Change, Claim
+from chaos_steps.ledger.documents import START_BOUND, Change, Claim
 from chaos_steps.ledger.protocol import BeingReverted, ClaimGone, Ledger, Occupied
 from chaos_steps.ledger.target import Fault, State, restore_once
 
@@ -210,13 +210,13 @@ class Injection:
 
     def _outlast(self, earlier: Change) -> None:
         """Wait until no write of an earlier owner can land; one that has landed does not come twice."""
-        landing = earlier.at + WRITE_BOUND - self.clock.now()
+        landing = earlier.landed_at - self.clock.now()
         if landing <= 0:
             return
         with contextlib.suppress(Unavailable):
             if self.fault.target.holds(self.fault.target.read(), earlier.change):
                 return
-        self.clock.sleep(min(landing, WRITE_BOUND))
+        self.clock.sleep(min(landing, earlier.landed_at - earlier.at))
 
     def _write(self, before: State) -> None:
         change = Change(before=before, change=self.fault.change, at=self.clock.now())
@@ -229,6 +229,7 @@ class Injection:
             self.ledger.remove(self.claim)
             raise
         self.claim = msgspec.structs.replace(self.claim, change=change)
+        self._require_in_time(change)
         try:
             self.fault.target.write(self.fault.change)
         except OutcomeUnknown as error:
@@ -236,6 +237,15 @@ class Injection:
         except Exception:
             self._undo_refused()
             raise
+
+    def _require_in_time(self, change: Change) -> None:
+        """Give the claim up when recording took so long that the write could land when others think it cannot."""
+        if self.clock.now() <= change.at + START_BOUND:
+            return
+        slow = Unavailable(f"ledger {self.ledger.describe()} took longer than {START_BOUND:g} s; nothing was written")
+        failure = self._reverted_or(slow)
+        self.ledger.remove(self.claim)
+        raise failure
 
     def _undo_refused(self) -> None:
         """The write certainly did not happen: read that back, and give the claim up."""
@@ -267,7 +277,9 @@ class Injection:
                     return
                 failure = Refused(f"run {self.run} was closed meanwhile")
             else:
-                failure = self._why_it_is_not_there()
+                failure = self._reverted_or(
+                    Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
+                )
         except (BeingReverted, ClaimGone):
             failure = Refused(f"{self.claim} was reverted meanwhile")
         except Exception as error:  # noqa: BLE001 - whatever it is, a bug included, the fault comes out first
@@ -276,11 +288,12 @@ class Injection:
         self.release()
         raise failure
 
-    def _why_it_is_not_there(self) -> ChaosError:
+    def _reverted_or(self, failure: ChaosError) -> ChaosError:
+        """What to report: a revert that came meanwhile explains every failure."""
         there = self.ledger.find(self.claim.key)
         if there is None or there.id != self.claim.id or there.reverting:
             return Refused(f"{self.claim} was reverted meanwhile")
-        return Unavailable(f"{self.fault.target.identity} accepted the change, but it is not there")
+        return failure
 
     def _restore(self, change: Change | None = None) -> None:
         """Bring the target back to what it was before, and read that back. Raises FaultMayRemain."""

@@ -13,7 +13,7 @@ from chaos_steps import signals
 from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, Refused, Unavailable, UsageError
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
-from chaos_steps.ledger.documents import PROTOCOL, WRITE_BOUND, Change, Claim
+from chaos_steps.ledger.documents import PROTOCOL, Change, Claim
 from chaos_steps.ledger.protocol import ClaimGone, Ledger
 from chaos_steps.ledger.target import Target, TargetOf, restore_once
 from chaos_steps.limits import Limits
@@ -61,6 +61,7 @@ class Reversion:
     grace: float
     by: str
     clock: Clock = REAL
+    _sweeps: bool = field(default=False, init=False)
 
     def run(self, run: str) -> Outcome:
         """Close a run, then settle every claim that it has. Raises Unavailable when the ledger cannot be read."""
@@ -74,7 +75,7 @@ class Reversion:
 
     def expired(self) -> Outcome:
         """Settle the claims whose lease is over, nothing else; forget runs that were closed long ago."""
-        now = self.clock.now()
+        self._sweeps, now = True, self.clock.now()
         outcome = self._settle_all([claim for claim in self.ledger.claims() if claim.expires < now])
         for run in self.ledger.runs():
             closed = self.ledger.marks(run).get("closed")
@@ -129,9 +130,12 @@ class Reversion:
         return reason or (str(unwritable) if unwritable else None)
 
     def _settle_successor(self, gone: Claim) -> str | None:
-        """The claim went: settled by its owner, or taken over by a re-created pod of the same run."""
+        """The claim went: settled by its owner, or taken over by a re-created pod of the same run.
+
+        A sweep leaves alone what has a lease again.
+        """
         there = self.ledger.find(gone.key)
-        if there is None or there.run != gone.run:
+        if there is None or there.run != gone.run or (self._sweeps and there.expires >= self.clock.now()):
             return None
         return self._settle(there)
 
@@ -166,7 +170,7 @@ class Reversion:
             return True
         now = self.clock.now()
         is_over = now >= claim.expires or owners.is_dead(claim.owner) is True
-        return is_over and now >= change.at + WRITE_BOUND
+        return is_over and now >= change.landed_at
 
     def _end(self, claim: Claim) -> None:
         """Write fault-ended before the claim goes, so that whoever waits for it finds the target clean."""

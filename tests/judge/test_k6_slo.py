@@ -199,16 +199,18 @@ def test_points_that_are_not_the_windows_own_are_no_data(judge: Judge, workspace
     assert verdict_of(workspace).verdict == "inconclusive"
 
 
-def test_a_window_that_is_not_there_is_a_usage_error_naming_those_that_are(judge: Judge, workspace: Workspace) -> None:
+def test_a_window_that_is_not_there_is_no_data_and_those_that_are_there_are_named(
+    judge: Judge, workspace: Workspace
+) -> None:
     measured(workspace, answered(10), "baseline")
     measured(Workspace(workspace.root, "another-run"), answered(10), "client")
     finished = judge("--min-success-rate", "0.9")
 
-    assert finished.code == 2
+    assert finished.code == 5
     assert "no window 'client'" in finished.stderr
     assert "there are: baseline" in finished.stderr
-    assert workspace.errors()["k6-slo"].exit_code == 2
-    assert workspace.verdicts() == {}
+    assert verdict_of(workspace).verdict == "inconclusive"
+    assert workspace.errors() == {}
 
 
 def test_limits_and_name_come_from_the_experiment_and_the_task(judge: Judge, workspace: Workspace) -> None:

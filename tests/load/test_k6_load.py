@@ -563,7 +563,7 @@ def test_a_load_that_could_not_start_does_not_announce_itself(
 
 
 def claim_until(deadline: float) -> Claim:
-    return Claim(id="c", kind="waf", identity="i", target={}, run=RUN, created=0, deadline=deadline)
+    return Claim(id="c", kind="waf", identity="i", target={}, run=RUN, created=0, deadline=deadline, expires=deadline)
 
 
 def test_a_recovery_load_starts_when_the_fault_has_ended(
@@ -597,6 +597,17 @@ def test_a_recovery_load_that_would_wait_in_vain_ends_at_once(
 
     assert finished.code == 7
     assert reason in finished.stderr
+    assert upstream.count == 0
+
+
+def test_a_load_does_not_wait_for_a_fault_whose_owner_was_killed(
+    load: Load, ledger: Ledger, upstream: Upstream
+) -> None:
+    ledger.claim(claim_until(1.0))
+    finished = load(env={"PARAM_WAIT_FOR_FAULT": "5m"})
+
+    assert finished.code == 7
+    assert "is overdue" in finished.stderr
     assert upstream.count == 0
 
 

@@ -12,15 +12,15 @@ from chaos_steps.errors import InvalidRun, Unavailable
 from chaos_steps.params import format_number
 
 if TYPE_CHECKING:
-    from chaos_steps.ledger.documents import Mark, MarkName
+    from chaos_steps.ledger.documents import Claim, Mark, MarkName
     from chaos_steps.ledger.protocol import Ledger
 
 log = logging.getLogger(__name__)
 
 _POLL = 0.2
 _WATCH = 0.5
-# A claim of a dead owner is removed by the sweep within 120 s of its deadline.
-_SWEEP_BOUND = 120.0
+# Seconds for which a claim may be past its lease: its owner is gone, and what happened is no experiment any more.
+_OVERDUE = 5.0
 
 
 class FaultRecord:
@@ -50,6 +50,7 @@ class FaultRecord:
                 raise InvalidRun(f"{over}, so nothing was sent")
             if "fault-active" in marks:
                 return
+            _require_owner(self._ledger.claims(self._run))
             if time.monotonic() > end:
                 raise InvalidRun(
                     f"run {self._run} has no active fault after {format_number(seconds)} s, so nothing was sent",
@@ -99,12 +100,16 @@ def wait_until_ended(ledger: Ledger, run: str) -> None:
         # Whoever removes a claim writes fault-ended first; so look once more.
         if not claims and "fault-ended" not in ledger.marks(run):
             raise InvalidRun(f"run {run} has no claim left and no end of its fault on record; nothing was sent")
-        if claims and time.time() > max(claim.deadline for claim in claims) + _SWEEP_BOUND:
-            raise InvalidRun(
-                f"{claims[0]} is overdue, its fault may still be there; nothing was sent",
-                hint="run fault-sweep or fault-revert",
-            )
+        _require_owner(claims)
         time.sleep(_POLL)
+
+
+def _require_owner(claims: list[Claim]) -> None:
+    if claims and time.time() > max(claim.expires for claim in claims) + _OVERDUE:
+        raise InvalidRun(
+            f"{claims[0]} is overdue: its owner is gone and its fault may still be there; nothing was sent",
+            hint="run fault-sweep or fault-revert",
+        )
 
 
 def _over(marks: dict[MarkName, Mark]) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chaos_steps.command import Context, Result, command, option
 from chaos_steps.params import NAME
 
+if TYPE_CHECKING:
+    from chaos_steps.ledger.documents import Claim
+    from chaos_steps.ledger.protocol import Ledger
+
 log = logging.getLogger(__name__)
+
+# Seconds for a revert that runs beside the report, as Tekton's finally tasks do; a little above its own grace.
+_REVERTING = 50.0
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -68,7 +76,7 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...]) -> None:
         # Its own record is of an earlier attempt: the fallback reports when the report failed.
         errors={name: error for name, error in ctx.workspace.errors().items() if name != ctx.name},
         record=read_record(ctx.ledger.marks(ctx.run)),
-        claims=ctx.ledger.claims(ctx.run),
+        claims=_claims_left(ctx.ledger, ctx.run),
         require_dose=ctx.limits.require_dose,
         require_baseline=ctx.limits.require_baseline,
     )
@@ -81,3 +89,13 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...]) -> None:
     for reason in report.reasons:
         log.info("%s: %s", printable(reason.subject), printable(reason.message))
     log.info("report: %s", page)
+
+
+def _claims_left(ledger: Ledger, run: str) -> list[Claim]:
+    """The claims that stay. One whose owner may still end it, or that is being reverted, gets the time for that."""
+    give_up = time.monotonic() + _REVERTING
+    while True:
+        claims = ledger.claims(run)
+        if not any(claim.reverting or claim.expires > time.time() for claim in claims) or time.monotonic() >= give_up:
+            return claims
+        time.sleep(0.5)

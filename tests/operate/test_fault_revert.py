@@ -151,14 +151,20 @@ def test_what_cannot_be_settled_does_not_keep_the_rest_from_it(place: RestPlace)
     assert left == {broken["target"]["host"].removesuffix(".test")}
 
 
-@pytest.mark.parametrize("limits", ["allowedHosts: ['other.test']", "maxPercentage: 1"])
-def test_a_claim_outside_the_limits_is_left_and_named(place: RestPlace, tmp_path: Path, limits: str) -> None:
+def test_a_claim_for_a_host_that_is_not_allowed_is_left_and_named(place: RestPlace, tmp_path: Path) -> None:
     apply(place, "x")
-    (tmp_path / "limits.yaml").write_text(limits)
+    (tmp_path / "limits.yaml").write_text("allowedHosts: ['other.test']")
     done = revert(place, "x", "--limits", str(tmp_path / "limits.yaml"))
     assert done.code == 6
     assert "limits.yaml" in done.stderr
     assert place.has_fault("x")
+
+
+def test_a_limit_on_how_much_does_not_keep_a_fault_in(place: RestPlace, tmp_path: Path) -> None:
+    apply(place, "x")
+    (tmp_path / "limits.yaml").write_text("maxPercentage: 1\nmaxDuration: 1s\nmaxTtl: 1s")
+    assert revert(place, "x", "--limits", str(tmp_path)).code == 0
+    assert not place.has_fault("x")
 
 
 def test_a_ledger_that_cannot_be_read_is_6(run_command: RunCommand, tmp_path: Path) -> None:

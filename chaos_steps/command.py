@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -184,6 +184,7 @@ class Command(click.Command):
         limits: bool = False,
         takes_command: bool = False,
         defers_signals: bool = False,
+        run: Literal["new", "given", "none"] = "new",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -197,11 +198,13 @@ class Command(click.Command):
         self.limits = limits
         self.takes_command = takes_command
         self.defers_signals = defers_signals
+        self.run = run
         self.params += _common_options(self)
         click.version_option(__version__, prog_name=self.name)(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as Click does; a mistake is recorded like any other failure."""
+        logs.configure(ctx.info_name or "", _log_format(args))  # For the mistakes that parsing finds.
         try:
             return super().parse_args(ctx, args)
         except (click.UsageError, ChaosError) as error:
@@ -249,9 +252,22 @@ def execute(target: click.Command, name: str, arguments: list[str]) -> int:
     """Run a command and return its exit code; errors that are not bugs come out as ChaosError."""
     try:
         code = target.main(arguments, prog_name=name, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
     except click.UsageError as error:
         raise _as_chaos_error(error) from error
     return code if isinstance(code, int) else 0
+
+
+def _log_format(arguments: list[str]) -> str | None:
+    """The format that the arguments ask for, before anything else of them is looked at."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        if argument == "--log-format":
+            return following
+        if argument.startswith("--log-format="):
+            return argument.partition("=")[2]
+    return os.environ.get("PARAM_LOG_FORMAT")
 
 
 def _as_chaos_error(error: click.UsageError | ChaosError) -> ChaosError:
@@ -265,7 +281,6 @@ _COMMON_NAMES = ("workspace", "run", "name", "config", "ledger", "limits", "log_
 
 def _common_options(command: Command) -> list[click.Parameter]:
     """The options that the command's flags ask for. Those that others depend on are eager: parsed first."""
-    per_run = command.workspace != "none" or command.ledger
     wanted: list[click.Parameter] = []
     if command.workspace != "none":
         wanted.append(
@@ -277,8 +292,21 @@ def _common_options(command: Command) -> list[click.Parameter]:
                 help="Folder that the commands of a run share.",
             )
         )
-    if per_run:
-        wanted += [
+        wanted.append(
+            Option(
+                ["--name"],
+                type=NAME,
+                default=command.name,
+                show_default=True,
+                is_eager=True,
+                common=True,
+                help="Name of what this command writes to the workspace.",
+            )
+        )
+    if command.run == "given":
+        wanted.append(Option(["--run"], type=RUN_ID, required=True, common=True, help="Id of the run."))
+    elif command.run == "new" and (command.workspace != "none" or command.ledger):
+        wanted.append(
             Option(
                 ["--run"],
                 type=RUN_ID,
@@ -288,17 +316,8 @@ def _common_options(command: Command) -> list[click.Parameter]:
                 is_eager=True,
                 common=True,
                 help="Id of the run.",
-            ),
-            Option(
-                ["--name"],
-                type=NAME,
-                default=command.name,
-                show_default=True,
-                is_eager=True,
-                common=True,
-                help="Name of what this command writes to the workspace.",
-            ),
-        ]
+            )
+        )
     if command.config:
         wanted.append(
             Option(
@@ -316,8 +335,8 @@ def _common_options(command: Command) -> list[click.Parameter]:
                 ["--ledger"],
                 env="CHAOS_LEDGER",
                 common=True,
-                show_default="in a cluster kube: of the own namespace, else file: under $XDG_STATE_HOME/chaos-steps",
-                help="Where claims and run records are: file:DIR or kube:NAMESPACE.",
+                show_default="a folder under $XDG_STATE_HOME/chaos-steps; none in a pod",
+                help="Where claims and run records are: file:DIR, the same for all commands of a run.",
             )
         )
     if command.limits:

@@ -109,7 +109,7 @@ def _injector_options() -> list[click.Parameter]:
             type=DURATION,
             experiment="durationSeconds",
             common=True,
-            help="How long the fault lasts, such as 120s; needed by hold.",
+            help="hold: how long the fault lasts, such as 120s. apply: only for the default of --ttl.",
         ),
         Option(
             ["--ttl"],
@@ -143,7 +143,12 @@ def _apply(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> Non
         injection.apply()
         _hand_over(injection)
     _tell(ctx, injection.claim, "active")
-    log.info("fault active until %s: %s", rfc3339(injection.claim.expires), fault.summary)
+    log.info(
+        "fault active: %s; it stays until fault-revert --run %s, or fault-sweep after %s",
+        fault.summary,
+        ctx.run,
+        rfc3339(injection.claim.expires),
+    )
 
 
 def _hand_over(injection: Injection) -> None:
@@ -223,6 +228,9 @@ def _revert(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> N
     except Unavailable as error:
         raise FaultMayRemain(f"whether a fault is there cannot be told: {error}") from error
     ctx.result("state", "drifted" if outcome.remaining else "reverted" if outcome.reverted else "absent")
+    if ctx.run_is_given and not outcome.reverted and not outcome.remaining:
+        others = ", ".join(map(str, ctx.ledger.claims())) or "none"
+        log.warning("run %s has no claim in ledger %s; its claims: %s", ctx.run, ctx.ledger.describe(), others)
     outcome.check()
     log.info("reverted %d, remaining 0", len(outcome.reverted))
     signals.check()

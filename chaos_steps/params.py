@@ -142,3 +142,4 @@ COUNT = Count()
 URL = Url()
 NAME = Pattern("name", r"[A-Za-z0-9._-]{1,63}")
 RUN_ID = NAME
+HOST = Pattern("host", r"[^\s/@?#]+")

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def open_ledger(name: str | None) -> Ledger:
-    """The ledger that `file:DIR` names; by default the user's own. Raises UsageError for any other form."""
+    """The ledger that `file:DIR` names; by default the user's own. Raises UsageError for any other form.
+
+    A pod has no default: what it keeps for itself, no other pod of the run could see.
+    """
     from chaos_steps.ledger.file import FileLedger  # noqa: PLC0415 - back ends are imported when they are asked for
 
+    if name is None and os.environ.get("CHAOS_POD_UID"):
+        raise UsageError("no ledger named", hint="give --ledger file:DIR with a folder that all pods of the run mount")
     if name is None:
         return FileLedger(_state_folder() / "chaos-steps" / "ledger")
     kind, separator, place = name.partition(":")

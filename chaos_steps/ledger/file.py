@@ -286,6 +286,10 @@ class FileLedger:
         if version != PROTOCOL:
             return _of_another_version(content, folder.name, version)
         claim = msgspec.json.decode(content, type=Claim)
+        if claim.key != folder.parent.name:
+            raise Unavailable(
+                f"ledger {self.describe()}: {folder} is not the place of {claim}", hint="look at it by hand"
+            )
         names = set(_names(folder))
         steps = {
             name: msgspec.json.decode((folder / name).read_bytes(), type=_Step)

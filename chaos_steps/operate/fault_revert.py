@@ -6,7 +6,7 @@ import logging
 
 from chaos_steps import signals
 from chaos_steps.command import Context, Result, command, option
-from chaos_steps.errors import FaultMayRemain, Unavailable, UsageError
+from chaos_steps.errors import FaultMayRemain, Unavailable
 from chaos_steps.params import DURATION
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
     ),
     exits=(0, 2, 6, 143),
     ledger=True,
+    run="given",
     limits=True,
     credentials=True,
     defers_signals=True,
@@ -41,15 +42,14 @@ def fault_revert(ctx: Context, *, grace: float) -> None:
     from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
     from chaos_steps.ledger.reversion import Reversion  # noqa: PLC0415
 
-    if not ctx.run_is_given:
-        raise UsageError("no run named", hint="give --run ID")
     try:
         known = bool(ctx.ledger.marks(ctx.run) or ctx.ledger.claims(ctx.run))
         outcome = Reversion(ctx.ledger, target_of, ctx.limits, grace, by="fault-revert").run(ctx.run)
     except Unavailable as error:
         raise FaultMayRemain(f"what run {ctx.run} has left cannot be told: {error}") from error
     if not known:
-        log.warning("ledger %s knows nothing of run %s; the run is closed now", ctx.ledger.describe(), ctx.run)
+        others = ", ".join(map(str, ctx.ledger.claims())) or "none"
+        log.warning("ledger %s knows nothing of run %s; its claims: %s", ctx.ledger.describe(), ctx.run, others)
     ctx.result("reverted", len(outcome.reverted))
     ctx.result("remaining", len(outcome.remaining))
     outcome.check()

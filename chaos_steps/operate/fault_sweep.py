@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
     ),
     exits=(0, 2, 6, 143),
     ledger=True,
+    run="none",
     limits=True,
     credentials=True,
     defers_signals=True,

@@ -30,7 +30,7 @@ def command_page(documented: Documented) -> str:
         documented.description,
         f"    {name} [OPTION]...{own}",
         "## Options",
-        "An option that is not given, or given empty, is looked for in the places of its third column, in this order.",
+        "An option that is not given, or given empty, is looked for in the places under `else from`, in this order.",
         table(("option", "meaning", "value", "else from", "default"), rows),
     ]
     if command.results:

@@ -15,7 +15,7 @@ from chaos_steps.inject.waf_inject.rest import RestDriver
 from chaos_steps.inject.waf_inject.wanted import MARKER_HEADER, Driver, Wanted, rule_id
 from chaos_steps.injector import injector, needed
 from chaos_steps.ledger.target import Aim, Effect, Fault, State
-from chaos_steps.params import LATENCY_MS, PERCENTAGE, URL, format_number
+from chaos_steps.params import HOST, LATENCY_MS, PERCENTAGE, URL, format_number
 from chaos_steps.scope import Scope
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def target_of_claim(claim: Claim) -> WafTarget:
     "--driver", type=click.Choice(list(DRIVERS)), default="rest", show_default=True, help="Which product's admin API."
 )
 @option("--waf-url", type=URL, env=URL_VARIABLE, help="Address of the admin API.")
-@option("--target-host", experiment="fault.targetHost", help="Host whose requests are faulted.")
+@option("--target-host", type=HOST, experiment="fault.targetHost", help="Host whose requests are faulted.")
 @option("--path", experiment="fault.path", help="Path to fault, with * as wildcard; every path by default.")
 @option(
     "--status-code",

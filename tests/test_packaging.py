@@ -36,7 +36,7 @@ def test_every_script_has_help_and_a_version_with_nothing_but_the_base_installed
     environment: Path, script: str
 ) -> None:
     # Any warning is an error: users run Python with -W error in CI.
-    command = [environment / "bin/python", "-W", "error", environment / "bin" / script]
+    command: list[str | Path] = [environment / "bin/python", "-W", "error", environment / "bin" / script]
     shown = run(*command, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("Usage: ")

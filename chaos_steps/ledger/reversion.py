@@ -100,6 +100,9 @@ class Reversion:
                 reason = self._settle(claim)
             except ChaosError as error:
                 reason = str(error)
+            except Exception as error:  # A bug with one claim must not keep the others from being reverted.
+                log.exception("bug while reverting %s", claim)
+                reason = f"bug: {error!r}"
             if reason is None:
                 log.info("reverted: %s", claim)
                 outcome.reverted.append(claim)

@@ -54,7 +54,13 @@ def _run(name: str, arguments: list[str]) -> int:
     command = getattr(importlib.import_module(_module(name, attribute)), attribute)
     from chaos_steps.command import execute  # noqa: PLC0415
 
-    return execute(command, name, arguments)
+    try:
+        return execute(command, name, arguments)
+    except ModuleNotFoundError as error:
+        family = getattr(command, "family", "base")
+        if family != "base":
+            log.error("%s needs the Python package %s: pip install 'chaos-steps[%s]'", name, error.name, family)
+        raise
 
 
 def _module(name: str, attribute: str) -> str:

@@ -57,6 +57,13 @@ def test_a_syntax_error_in_a_commands_module_is_a_bug_and_not_a_breached_limit(e
     assert "SyntaxError" in ended.stderr
 
 
+def test_a_command_without_its_extra_says_which_one_it_needs(environment: Path, tmp_path: Path) -> None:
+    arguments = ("--min-success-rate", "0.9", "--workspace", tmp_path, "--run", "r")
+    ended = run(environment / "bin/k6-slo", *arguments)
+    assert ended.returncode == 70
+    assert "k6-slo needs the Python package numpy: pip install 'chaos-steps[points]'" in ended.stderr
+
+
 def test_the_shipped_pipeline_is_in_the_wheel(environment: Path) -> None:
     started = run(environment / "bin/chaos-steps", "run", "chaos-experiment")
     assert started.returncode == 2

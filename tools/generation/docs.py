@@ -59,9 +59,8 @@ def _sources(variable: str, env: str | None, experiment: str | None) -> list[str
 
 
 def _requirement(family: str) -> str:
-    """The distribution with the extra that the command needs; k6 is a program, and numpy reads its points."""
-    extra = {"base": "", "load": "points"}.get(family, family)
-    return f"chaos-steps[{extra}]" if extra else "chaos-steps"
+    """The distribution with the extra that the command needs: an extra has the name of its family."""
+    return "chaos-steps" if family == "base" else f"chaos-steps[{family}]"
 
 
 def readme_with_table(readme: str, commands: list[Documented]) -> str:

@@ -127,7 +127,10 @@ class Hold:
         """Write fault-active, unless an earlier owner of this hold has; returns its time, the start."""
         announce(self.injection)
         log.info("fault active: %s", self.injection.fault.summary)
-        return self._marks()["fault-active"].at
+        mark = self._marks().get("fault-active")
+        if mark is None:
+            raise InvalidRun(f"the record of run {self.injection.run} was removed from the ledger")
+        return mark.at
 
     def _watch(self, started: float) -> tuple[int, str]:
         """Tick until the hold is over; returns the exit code and the reason. Raises what ends it badly."""

@@ -225,12 +225,12 @@ def _revert(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> N
     try:
         reversion = Reversion(ctx.ledger, target_of, ctx.limits, grace=GRACE, by=ctx.command.name or "")
         outcome = reversion.run(ctx.run) if ctx.run_is_given else _revert_target(ctx, reversion, aim().target)
+        if ctx.run_is_given and not outcome.reverted and not outcome.remaining:
+            others = ", ".join(map(str, ctx.ledger.claims())) or "none"
+            log.warning("run %s has no claim in ledger %s; its claims: %s", ctx.run, ctx.ledger.describe(), others)
     except Unavailable as error:
         raise FaultMayRemain(f"whether a fault is there cannot be told: {error}") from error
     ctx.result("state", "drifted" if outcome.remaining else "reverted" if outcome.reverted else "absent")
-    if ctx.run_is_given and not outcome.reverted and not outcome.remaining:
-        others = ", ".join(map(str, ctx.ledger.claims())) or "none"
-        log.warning("run %s has no claim in ledger %s; its claims: %s", ctx.run, ctx.ledger.describe(), others)
     outcome.check()
     log.info("reverted %d, remaining 0", len(outcome.reverted))
     signals.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
 
 from chaos_steps.errors import ChaosError
 from chaos_steps.http import Http
@@ -26,8 +25,6 @@ Of the last requests the quick answers are there and the slow ones are not, whic
 """
 
 RUN_HEADER = "X-Chaos-Run"
-
-Measure = Callable[[int, Mapping[str, str], float], None]
 
 
 class Probe:

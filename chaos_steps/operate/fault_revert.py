@@ -45,11 +45,11 @@ def fault_revert(ctx: Context, *, grace: float) -> None:
     try:
         known = bool(ctx.ledger.marks(ctx.run) or ctx.ledger.claims(ctx.run))
         outcome = Reversion(ctx.ledger, target_of, ctx.limits, grace, by="fault-revert").run(ctx.run)
+        if not known:
+            others = ", ".join(map(str, ctx.ledger.claims())) or "none"
+            log.warning("ledger %s knows nothing of run %s; its claims: %s", ctx.ledger.describe(), ctx.run, others)
     except Unavailable as error:
         raise FaultMayRemain(f"what run {ctx.run} has left cannot be told: {error}") from error
-    if not known:
-        others = ", ".join(map(str, ctx.ledger.claims())) or "none"
-        log.warning("ledger %s knows nothing of run %s; its claims: %s", ctx.ledger.describe(), ctx.run, others)
     ctx.result("reverted", len(outcome.reverted))
     ctx.result("remaining", len(outcome.remaining))
     outcome.check()

@@ -6,10 +6,8 @@ import json
 from typing import Any
 
 from tests.servers.call import call
-from tests.servers.program import Server, find_program
+from tests.servers.program import Gateway, find_program
 from tests.waiting import wait_until
-
-HOST = "user-service.production.svc"
 
 
 def read(url: str) -> bytes:
@@ -26,26 +24,8 @@ def read(url: str) -> bytes:
     return wait_until(attempt, f"an answer from {url}")
 
 
-class Caddy(Server):
+class Caddy(Gateway):
     """A gateway at `url` that sends requests for `host` to one upstream; its admin API is at `admin_url`."""
-
-    port_count = 2
-    host = HOST
-
-    def __init__(self, upstream: str) -> None:
-        """`upstream` is host:port."""
-        super().__init__()
-        self.upstream = upstream
-
-    @property
-    def url(self) -> str:
-        """Base URL of the gateway."""
-        return f"http://127.0.0.1:{self.ports[0]}"
-
-    @property
-    def admin_url(self) -> str:
-        """Base URL of the admin API."""
-        return f"http://127.0.0.1:{self.ports[1]}"
 
     def arguments(self) -> list[str]:
         """`caddy run` with the configuration in a file."""
@@ -56,7 +36,7 @@ class Caddy(Server):
     @property
     def _route(self) -> dict[str, Any]:
         return {
-            "match": [{"host": [HOST]}],
+            "match": [{"host": [self.host]}],
             "handle": [{"handler": "reverse_proxy", "upstreams": [{"dial": self.upstream}]}],
         }
 

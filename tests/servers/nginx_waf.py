@@ -12,33 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.call import Answer, call
-from tests.servers.program import Server, find_program
+from tests.servers.program import Gateway, find_program
 
-HOST = "user-service.production.svc"
 TEMPLATE = Path(__file__).with_name("nginx_waf.conf")
 
 
-class NginxWaf(Server):
+class NginxWaf(Gateway):
     """The data port is at `url`, in front of one upstream; the rules are at `admin_url` + /rules."""
 
-    port_count = 2
-    host = HOST
     token = "waf-test-token"
-
-    def __init__(self, upstream: str) -> None:
-        """`upstream` is host:port."""
-        super().__init__()
-        self.upstream = upstream
-
-    @property
-    def url(self) -> str:
-        """Base URL of the data port."""
-        return f"http://127.0.0.1:{self.ports[0]}"
-
-    @property
-    def admin_url(self) -> str:
-        """Base URL of the admin port."""
-        return f"http://127.0.0.1:{self.ports[1]}"
 
     def arguments(self) -> list[str]:
         """`nginx` in the foreground with all its paths in its folder."""

@@ -123,3 +123,26 @@ class Server(ABC):
             return self.is_ready()
         except (OSError, HTTPException):
             return False
+
+
+class Gateway(Server):
+    """A server in front of one upstream, with a port for requests and one for its admin API."""
+
+    port_count = 2
+    host = "user-service.production.svc"
+    """Host whose requests it sends on."""
+
+    def __init__(self, upstream: str) -> None:
+        """`upstream` is host:port."""
+        super().__init__()
+        self.upstream = upstream
+
+    @property
+    def url(self) -> str:
+        """Base URL for requests."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def admin_url(self) -> str:
+        """Base URL of the admin API."""
+        return f"http://127.0.0.1:{self.ports[1]}"

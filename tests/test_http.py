@@ -39,7 +39,8 @@ class Raw:
         self.connections: list[socket.socket] = []
         self.received: list[bytes] = []
         self.broken = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -56,6 +57,10 @@ class Raw:
             self.broken += 1
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        # A connection that is just being accepted is in the list only when the thread has ended.
+        self._accepting.join()
         for end in (self._listener, *self.connections):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

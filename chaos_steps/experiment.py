@@ -162,10 +162,18 @@ class Slo(_Part, frozen=True, kw_only=True):
 
     max_p99_latency_ms: Annotated[float, Meta(gt=0, description="Milliseconds, above 0.")] | None = None
     min_success_rate: Annotated[float, Meta(ge=0, le=1, description="From 0 to 1.")] | None = None
+    max_p99_increase_percent: (
+        Annotated[float, Meta(ge=0, description="Percent by which the P99 may lie above the baseline's, from 0.")]
+        | None
+    ) = None
+    max_success_drop: (
+        Annotated[float, Meta(ge=0, le=1, description="How far the success rate may lie below the baseline's, 0 to 1.")]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
-        if self.max_p99_latency_ms is None and self.min_success_rate is None:
-            raise ValueError("no limit; give maxP99LatencyMs, minSuccessRate or both")
+        if all(getattr(self, name) is None for name in self.__struct_fields__):
+            raise ValueError(f"no limit; give at least one of {', '.join(self.__struct_encode_fields__)}")
 
 
 class Zipkin(_Part, frozen=True, kw_only=True):
@@ -232,7 +240,7 @@ def json_schema() -> dict[str, Any]:
     # What __post_init__ asks for.
     definitions["EnvoyFault"]["anyOf"] = [_holds("abort"), _holds("delay")]
     definitions["PodKillFault"]["oneOf"] = [_holds("count"), _holds("percentage")]
-    definitions["Slo"]["anyOf"] = [_holds("maxP99LatencyMs"), _holds("minSuccessRate")]
+    definitions["Slo"]["anyOf"] = [_holds(name) for name in Slo.__struct_encode_fields__]
     root = definitions.pop("Experiment")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -4,6 +4,7 @@
     windows/NAME.json          from a load's first to its last request's start
     points/NAME.npy            one record a request, see `points_dtype`
     verdicts/NAME.json         what a judge decided
+    traces/NAME.json           what zipkin-slo saw besides, see traces.py
     errors/NAME.json           why a command ended otherwise than 0, 1 or 5
     report/                    what experiment-report writes
 
@@ -93,6 +94,8 @@ class Verdict(Document, frozen=True, kw_only=True):
     window: str | None = None
     requests: int | None = None
     message: str = ""
+    notes: tuple[str, ...] = ()
+    """What a reader should know although it does not change the verdict."""
 
 
 class ErrorRecord(Document, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from tests.servers.consul import Consul
 from tests.servers.nginx_waf import NginxWaf
 from tests.servers.program import find_program
 from tests.servers.upstream import Upstream
+from tests.servers.zipkin import Zipkin
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,13 @@ def nginx_waf_server(upstream_server: Upstream) -> Iterator[NginxWaf]:
     """One WAF for all tests; tests take `nginx_waf`."""
     with NginxWaf(upstream_server.address) as waf:
         yield waf
+
+
+@pytest.fixture(scope="session")
+def zipkin() -> Iterator[Zipkin]:
+    """One Zipkin for all tests, which tell their traces apart by service names of their own."""
+    with Zipkin() as zipkin:
+        yield zipkin
 
 
 @pytest.fixture

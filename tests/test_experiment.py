@@ -131,7 +131,7 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("durationSeconds", "120s", "$.durationSeconds: expected a number"),
     ("load", DROP, "$.load is missing"),
     ("load.rps", 0, "$.load.rps: expected a number > 0"),
-    ("slo", {}, "$.slo: no limit; give maxP99LatencyMs"),
+    ("slo", {}, "$.slo: no limit; give at least one of maxP99LatencyMs"),
     ("slo.minSuccessRate", 1.01, "$.slo.minSuccessRate: expected a number <= 1"),
     ("slo.minSuccessRate", -0.1, "$.slo.minSuccessRate: expected a number >= 0"),
     ("slo.maxP99LatencyMs", 0, "$.slo.maxP99LatencyMs"),

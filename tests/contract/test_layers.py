@@ -29,6 +29,7 @@ ALLOWED = {
     "http": {"", "credentials", "errors", "transport"},
     "experiment": {"errors"},
     "workspace": {"errors"},
+    "traces": {"workspace"},
     "stats": set(),
     "points": {"stats"},
     "ledger": {"errors", "http", "limits", "params", "scope", "signals"},
@@ -60,6 +61,7 @@ FOR_COMMANDS = {
     "scope",
     "signals",
     "stats",
+    "traces",
     "verdicts",
     "workspace",
 }

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from chaos_steps.limits import Limits
+from chaos_steps.traces import Edge, Traces, TraceWindow
 from chaos_steps.workspace import Check, ErrorRecord, Verdict, Window
 
 FOLDER = Path(__file__).parents[2] / "schemas"
@@ -25,10 +26,28 @@ EXPERIMENT = {
     "zipkin": {"serviceName": "user-service", "lookbackSeconds": 180},
 }
 CHECK = Check(metric="success-rate", limit=0.9, comparison=">=", decision="pass", value=1.0)
+EDGE = Edge(caller="shop", callee="user-service", requests=100, calling=100, calls=111, errors=11)
+SEEN = TraceWindow(
+    window="client",
+    start_ms=1,
+    end_ms=2,
+    traces=100,
+    spans=311,
+    requests=100,
+    errors=0,
+    without_duration=0,
+    p99_latency_ms=12.5,
+    success_rate=1.0,
+    edges=(EDGE,),
+)
+TRACES = Traces(
+    run="r", name="traces", service="shop", side="server", caller=None, error_rule="tag", measured=SEEN, baseline=SEEN
+)
 DOCUMENTS = {
     "experiment": EXPERIMENT,
     "window": Window(run="r", name="client", start_ms=1, end_ms=2, source="k6-load"),
     "verdict": Verdict(run="r", name="client", command="k6-slo", verdict="pass", exit_code=0, checks=(CHECK,)),
+    "traces": TRACES,
     "error": ErrorRecord(run="r", name="inject", exit_code=4, message="refused"),
     "limits": Limits(max_percentage=20, max_duration="5m", allowed_hosts=("*.svc",)),
 }

@@ -9,18 +9,9 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.servers.built import built
 from tests.servers.call import Answer, call
-from tests.servers.program import HOW_TO_GET, MissingProgramError, Server
-
-BUILD = Path(__file__).parents[2] / "tools/servers/build"
-
-
-def consul_binary() -> Path:
-    """The program in the cache of built servers. Raises MissingProgramError when it was not built."""
-    where = subprocess.run([BUILD, "--where", "consul"], check=True, capture_output=True, text=True).stdout.strip()
-    if not Path(where).exists():
-        raise MissingProgramError(f"no Consul at {where}: {HOW_TO_GET}")
-    return Path(where)
+from tests.servers.program import Server
 
 
 class Consul(Server):
@@ -46,7 +37,7 @@ class Consul(Server):
 
     def arguments(self) -> list[str]:
         """`consul agent -dev` with everything off that the tests do not use."""
-        binary = consul_binary()
+        binary = built("consul")
         self._make_certificates(binary)
         http, serf, rpc, https = self.ports
         cert, key, ca = (json.dumps(str(self.folder / name)) for name in ("server.pem", "server-key.pem", self.ca_file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import subprocess
 import urllib.request
@@ -19,6 +20,7 @@ from tests.servers.nginx_waf import NginxWaf
 from tests.servers.program import MissingProgramError, find_program
 from tests.servers.unreliable import Unreliable
 from tests.servers.upstream import Reply, Upstream
+from tests.servers.zipkin import Zipkin
 
 
 def rule(**changes: Any) -> dict[str, Any]:
@@ -164,3 +166,17 @@ def test_unreliable_passes_everything_on_until_told_otherwise(unreliable: Unreli
 
 def test_k6_is_there(k6_binary: Path) -> None:
     assert "k6" in subprocess.run([k6_binary, "version"], check=True, capture_output=True, text=True).stdout
+
+
+def test_zipkin_gives_back_the_spans_that_were_reported(zipkin: Zipkin) -> None:
+    span = {
+        "traceId": "00000000000000a1",
+        "id": "00000000000000a1",
+        "kind": "SERVER",
+        "timestamp": 1_760_000_000_000_000,
+        "duration": 1500,
+        "localEndpoint": {"serviceName": "Test-Servers"},
+    }
+    zipkin.post([span])
+    found = call("GET", f"{zipkin.url}/api/v2/traces?serviceName=test-servers&endTs=1760000000001&lookback=10")
+    assert json.loads(found.body) == [[{**span, "localEndpoint": {"serviceName": "test-servers"}}]]

@@ -13,6 +13,7 @@ import msgspec
 from chaos_steps.experiment import json_schema
 from chaos_steps.limits import Limits
 from chaos_steps.operate.experiment_report.document import Report
+from chaos_steps.traces import Traces
 from chaos_steps.workspace import ErrorRecord, Verdict, Window
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,6 +21,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _DOCUMENTS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "window": ("windows/NAME.json", Window),
     "verdict": ("verdicts/NAME.json", Verdict),
+    "traces": ("traces/NAME.json", Traces),
     "error": ("errors/NAME.json", ErrorRecord),
     "report": ("report/verdict.json", Report),
     "limits": ("limits.yaml", Limits),

@@ -17,7 +17,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
 
 
 class Edge(_Part, frozen=True, kw_only=True):
-    """The calls of one service to another. A request is a SERVER span of the caller, a call its CLIENT span below it."""
+    """The calls of one service to another: a request is a SERVER span of the caller, a call a CLIENT span below it."""
 
     caller: str
     callee: str

@@ -67,6 +67,7 @@ def test_the_documented_example_is_read_whole() -> None:
     assert msgspec.to_builtins(parse(EXAMPLE, where="HERE")) == {
         **json.loads(EXAMPLE),
         "fault": {**json.loads(EXAMPLE)["fault"], "path": None, "probeUrl": None},
+        "slo": {**json.loads(EXAMPLE)["slo"], "maxP99IncreasePercent": None, "maxSuccessDrop": None},
     }
 
 
@@ -135,6 +136,8 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("slo.minSuccessRate", 1.01, "$.slo.minSuccessRate: expected a number <= 1"),
     ("slo.minSuccessRate", -0.1, "$.slo.minSuccessRate: expected a number >= 0"),
     ("slo.maxP99LatencyMs", 0, "$.slo.maxP99LatencyMs"),
+    ("slo.maxP99IncreasePercent", -1, "$.slo.maxP99IncreasePercent: expected a number >= 0"),
+    ("slo.maxSuccessDrop", 1.01, "$.slo.maxSuccessDrop: expected a number <= 1"),
     ("zipkin.serviceName", "", "$.zipkin.serviceName"),
     ("zipkin.lookbackSeconds", 0, "$.zipkin.lookbackSeconds"),
     ("experimentName", "", "$.experimentName"),

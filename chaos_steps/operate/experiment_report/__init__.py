@@ -34,6 +34,21 @@ class Names(click.ParamType[tuple[str, ...]]):
         return tuple(dict.fromkeys(NAME.convert(name, param, ctx) for name in names))
 
 
+class NameIf(click.ParamType[tuple[str, bool]]):
+    """NAME=VALUE: the name, and whether the value is more than nothing. A value may hold anything."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, bool]:
+        """Split at the first equals sign and check the name; pass tuples through."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = value.partition("=")
+        if not separator:
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return NAME.convert(name, param, ctx), bool(rest)
+
+
 @command(
     "experiment-report",
     results=(
@@ -50,7 +65,14 @@ class Names(click.ParamType[tuple[str, ...]]):
 @option(
     "--expect", type=Names(), default=(), help="Names of the verdicts that must be there, with commas between them."
 )
-def experiment_report(ctx: Context, *, expect: tuple[str, ...]) -> None:
+@option(
+    "--expect-if",
+    type=NameIf(),
+    multiple=True,
+    help="Expect the verdict NAME as well, unless VALUE is empty: for a judge that a Pipeline leaves out by an empty "
+    "param; repeatable.",
+)
+def experiment_report(ctx: Context, *, expect: tuple[str, ...], expect_if: tuple[tuple[str, bool], ...]) -> None:
     """Join the verdicts of a run, check that its fault happened, and write the report.
 
     Reads what the commands of the run left in the workspace and in the ledger, and writes report/verdict.json,
@@ -69,9 +91,11 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...]) -> None:
     from chaos_steps.operate.experiment_report.writing import write  # noqa: PLC0415
 
     experiment = ctx.experiment()
+    expected = tuple(dict.fromkeys((*expect, *(name for name, wanted in expect_if if wanted))))
     evidence = Evidence(
         enabled=experiment is None or experiment.enabled,
-        expected=expect,
+        expected=expected,
+        left_out=tuple(dict.fromkeys(name for name, _ in expect_if if name not in expected)),
         verdicts=ctx.workspace.verdicts(),
         # Its own record is of an earlier attempt: the fallback reports when the report failed.
         errors={name: error for name, error in ctx.workspace.errors().items() if name != ctx.name},

@@ -116,6 +116,9 @@ def _notes(
     dose = judgement.dose
     if dose is not None and dose.outcome == "not-measured":
         yield dose.message
+    for name in evidence.left_out:
+        if name not in evidence.verdicts:
+            yield f"The judge {name} was left out: the parameter that it needs is empty."
     for name in sorted(set(evidence.verdicts) - set(evidence.expected)):
         yield f"The verdict {name} was not expected; it counts all the same."
     if fault is not None and windows and not any(_overlap(fault, window) for window in windows):

@@ -55,6 +55,8 @@ class Evidence:
     errors: Mapping[str, ErrorRecord]
     record: RunRecord
     claims: Sequence[Claim]
+    left_out: tuple[str, ...] = ()
+    """Verdicts that would be expected if their judges had been asked for."""
     require_dose: bool = False
     require_baseline: bool = False
 

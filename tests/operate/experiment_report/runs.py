@@ -92,6 +92,7 @@ def evidence(
     errors: tuple[ErrorRecord, ...] = (),
     marks: Mapping[Any, Mark] | None = None,
     claims: tuple[Claim, ...] = (),
+    left_out: tuple[str, ...] = (),
     **required: bool,
 ) -> Evidence:
     """What a run that passed leaves, with what the test changes."""
@@ -103,6 +104,7 @@ def evidence(
         errors={each.name: each for each in errors},
         record=read_record(marks_of_a_good_run() if marks is None else marks),
         claims=claims,
+        left_out=left_out,
         **required,
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.conftest import RunCommand
 from tests.operate.experiment_report.runs import (
     ACTIVE,
     ENDED,
+    EXPECTED,
     RUN,
     claim,
     error,
@@ -214,6 +217,63 @@ def test_an_expected_name_that_no_verdict_can_have_is_a_usage_error(reporter: Re
     finished = reporter(expect=expect)
     assert finished.code == 2
     assert finished.results == {"verdict": "", "exit-code": ""}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "names", "left_out"),
+    [
+        (["traces=http://zipkin:9411/?a=b,c"], [*EXPECTED, "traces"], []),
+        (["traces="], EXPECTED, ["traces"]),
+        (["traces=", "metrics=", "traces="], EXPECTED, ["traces", "metrics"]),
+        (["traces=", "traces=x"], [*EXPECTED, "traces"], []),
+        (["client="], EXPECTED, []),
+        (["client=x"], EXPECTED, []),
+    ],
+)
+def test_a_verdict_is_expected_unless_its_value_is_empty_and_the_report_says_what_was_left_out(
+    reporter: Reporter, workspace: Workspace, conditions: list[str], names: Sequence[str], left_out: list[str]
+) -> None:
+    if "traces" in names:
+        workspace.write_verdict(verdict("traces"))
+    given = [word for condition in conditions for word in ("--expect-if", condition)]
+    assert reporter(*given).results["verdict"] == "pass"
+    assert list(reporter.report.expected) == list(names)
+    found = re.findall("The judge (.+) was left out", "\n".join(reporter.report.notes))
+    assert found == left_out
+    for name in ("report.md", "report.html"):
+        text = (workspace.root / "report" / name).read_text()
+        assert all(f"The judge {each} was left out" in text for each in left_out)
+
+
+def test_what_is_expected_because_of_its_value_must_be_there(reporter: Reporter) -> None:
+    assert reporter("--expect-if", "traces=x").results == {"verdict": "invalid", "exit-code": "7"}
+    assert reporter.report.reasons[0].subject == "traces"
+
+
+def test_a_verdict_that_is_there_counts_even_if_its_judge_was_left_out(
+    reporter: Reporter, workspace: Workspace
+) -> None:
+    workspace.write_verdict(verdict("traces", "fail", message="too slow"))
+    assert reporter("--expect-if", "traces=").results["exit-code"] == "1"
+    assert [note for note in reporter.report.notes if "traces" in note] == [
+        "The verdict traces was not expected; it counts all the same."
+    ]
+
+
+def test_a_task_gives_one_condition_a_line(run_command: RunCommand, workspace: Workspace, ledger: Ledger) -> None:
+    fixed = {"PARAM_WORKSPACE": str(workspace.root), "PARAM_RUN": RUN, "CHAOS_LEDGER": ledger.describe()}
+    finished = run_command("experiment-report", env={**fixed, "PARAM_EXPECT_IF": "client=x\ntraces=\nmetrics=y z"})
+    assert finished.results["exit-code"] == "7"
+    report = msgspec.json.decode((workspace.root / "report/verdict.json").read_bytes(), type=Report)
+    assert report.expected == ("client", "metrics")
+    assert any("The judge traces was left out" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("condition", ["traces", "=x", "../x=y", "a b="])
+def test_a_condition_without_a_name_and_a_value_is_a_usage_error(reporter: Reporter, condition: str) -> None:
+    finished = reporter("--expect-if", condition)
+    assert finished.code == 2
+    assert "--expect-if" in finished.stderr
 
 
 def test_a_report_that_cannot_be_written_ends_with_3(reporter: Reporter, workspace: Workspace) -> None:

@@ -248,6 +248,7 @@ def test_a_verdict_is_expected_unless_its_value_is_empty_and_the_report_says_wha
 def test_what_is_expected_because_of_its_value_must_be_there(reporter: Reporter) -> None:
     assert reporter("--expect-if", "traces=x").results == {"verdict": "invalid", "exit-code": "7"}
     assert reporter.report.reasons[0].subject == "traces"
+    assert not any("left out" in note for note in reporter.report.notes)
 
 
 def test_a_verdict_that_is_there_counts_even_if_its_judge_was_left_out(

@@ -1,0 +1,1 @@
+"""zipkin-slo: judge what the traces of a service say."""

@@ -5,6 +5,7 @@
     |-- UsageError        2   usage or invalid configuration; nothing was changed
     |-- Unavailable       3   a needed system could not be reached or refused us; nothing is left changed
     |   |-- Denied        3   we lack the credentials; trying again does not help
+    |   |-- TooLarge      3   an answer is larger than is taken (callers ask for less)
     |   `-- OutcomeUnknown  3  a write was sent, and whether it took effect is not known (callers undo it)
     |-- Refused           4   limits, another run's claim, a closed run; nothing was changed
     |-- Inconclusive      5   not enough data, no data
@@ -68,6 +69,10 @@ class Unavailable(ChaosError):
 
 class Denied(Unavailable):
     """A needed system refused our credentials, or we have none for it; trying again does not help."""
+
+
+class TooLarge(Unavailable):
+    """The answer is larger than the caller takes."""
 
 
 class OutcomeUnknown(Unavailable):

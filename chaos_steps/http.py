@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from chaos_steps import __version__
-from chaos_steps.errors import OutcomeUnknown, Unavailable, UsageError
+from chaos_steps.errors import OutcomeUnknown, TooLarge, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,12 +101,20 @@ class Http:
         self._verify = _verification(secret, verify=verify_tls)
         self._cert = _certificate(secret)
 
-    def get(self, path: str = "", *, params: Mapping[str, str] | None = None, timeout: float | None = None) -> Response:
+    def get(
+        self,
+        path: str = "",
+        *,
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        max_body: int | None = None,
+    ) -> Response:
         """GET, tried up to three times on connection errors and on 502, 503 and 504, all within `timeout`.
 
-        Raises Unavailable without a clear answer; any status but a redirect is returned.
+        Raises Unavailable without a clear answer, TooLarge for one of more than `max_body` bytes (by default 64 MiB);
+        any status but a redirect is returned.
         """
-        return self._exchange("GET", path, params=params, timeout=timeout, retried=True)
+        return self._exchange("GET", path, params=params, timeout=timeout, max_body=max_body, retried=True)
 
     def request(
         self,
@@ -134,9 +142,10 @@ class Http:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        max_body: int | None = None,
         retried: bool = False,
     ) -> Response:
-        from chaos_steps.transport import Call, Exchange  # noqa: PLC0415 - imports requests
+        from chaos_steps.transport import MAX_BODY, Call, Exchange  # noqa: PLC0415 - imports requests
 
         # A slash at the end of the address is its own as long as no path follows.
         base = self.base_url.rstrip("/") if path.startswith("/") else self.base_url
@@ -154,6 +163,7 @@ class Http:
             verify=self._verify,
             cert=self._cert,
             socket_path=socket_path,
+            max_body=max_body or MAX_BODY,
         )
         exchange = Exchange(call)
         try:
@@ -233,6 +243,8 @@ def _raise_error(exchange: Exchange, what: str, *, unknown: bool) -> None:
         return
     if not transport.is_failure(error):
         raise error
+    if isinstance(error, transport.TooLargeError) and not unknown:
+        raise TooLarge(f"{what}: {transport.reason(error)}") from None
     untrusted = transport.is_certificate_error(error)
     hint = "give the certificate of its authority as caFile in credentials.yaml" if untrusted else ""
     # Without the library's error as its cause: its text may quote a header.

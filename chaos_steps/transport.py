@@ -36,12 +36,15 @@ class AbandonedError(Exception):
 
 
 class TooLargeError(Exception):
-    """The answer is larger than MAX_BODY."""
+    """The answer is larger than the call's `max_body`; says how large that is."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request, ready to be sent. `timeout` in seconds; `socket_path`: a UNIX socket in place of the URL's host."""
+    """One request, ready to be sent.
+
+    `timeout` in seconds; `socket_path`: a UNIX socket in place of the URL's host; `max_body`: bytes of the answer.
+    """
 
     method: str
     url: str
@@ -53,6 +56,7 @@ class Call:
     verify: bool | str
     cert: str | tuple[str, str] | None
     socket_path: str
+    max_body: int = MAX_BODY
 
 
 class Exchange(threading.Thread):
@@ -144,8 +148,8 @@ class Exchange(threading.Thread):
                 body = bytearray()
                 for chunk in answer.raw.stream(65536, decode_content=True):
                     body += chunk
-                    if len(body) > MAX_BODY:
-                        raise TooLargeError
+                    if len(body) > call.max_body:
+                        raise TooLargeError(f"{call.max_body >> 20} MiB")
                 self.status, self.headers, self.body = answer.status_code, answer.headers, bytes(body)
                 self.elapsed = monotonic() - began
 
@@ -267,7 +271,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (TooLargeError, f"the answer is larger than {MAX_BODY >> 20} MiB"),
+    (TooLargeError, "the answer is larger than {cause}"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted: {cause.verify_message}"),
     (ssl.SSLError, "TLS failed: {cause.reason}"),
     (socket.gaierror, "its host name cannot be resolved: {cause.strerror}"),

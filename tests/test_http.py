@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaos_steps.credentials import Secret
-from chaos_steps.errors import OutcomeUnknown, Unavailable, UsageError
+from chaos_steps.errors import OutcomeUnknown, TooLarge, Unavailable, UsageError
 from chaos_steps.http import Http, describe
 from chaos_steps.transport import MAX_BODY, AbandonedError, Call, Exchange
 from tests.conftest import StartCommand
@@ -256,6 +256,16 @@ def test_get_returns_other_statuses_at_once(upstream: Upstream, status: int) -> 
     upstream.status = status
     assert Http(upstream.url).get("/x").status == status
     assert upstream.count == 1
+
+
+def test_a_caller_may_take_less_of_an_answer_and_is_told_when_it_is_too_large(upstream: Upstream) -> None:
+    upstream.respond = lambda _: Reply(200, bytes(1 << 20))
+    http = Http(upstream.url)
+    assert len(http.get("/fits", max_body=1 << 20).body) == 1 << 20
+    upstream.respond = lambda _: Reply(200, bytes((1 << 20) + 1))
+    with pytest.raises(TooLarge, match="/large: the answer is larger than 1 MiB"):
+        http.get("/large", max_body=1 << 20)
+    assert upstream.count == 2
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -5,7 +5,10 @@ Everything rests on the binomial distribution, so nothing is assumed about how d
 - a share (the success rate): Clopper and Pearson's interval (Biometrika 26, 1934);
 - a quantile (the P99): order statistics. The number of n values at or below the true q-quantile is binomial (n, q),
   which gives two ranks between whose values the quantile lies (David and Nagaraja, Order Statistics, 3rd ed., section
-  7.1). With ties, as in whole microseconds, the interval covers at least what it promises.
+  7.1). With ties, as in whole microseconds, the interval covers at least what it promises;
+- a difference between two samples: each has its own interval at the square root of the confidence. The samples are
+  independent, so both intervals hold at once with the whole confidence, and then the difference lies between their ends
+  combined at their worst. It covers at least what it promises, at any size of either sample.
 
 Plain Python: judges that read no points need no numpy.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Decision = Literal["pass", "fail", "inconclusive"]
 Comparison = Literal["<=", ">="]
@@ -27,6 +30,13 @@ class Ordered(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Share(NamedTuple):
+    """So many successes among n requests."""
+
+    successes: int
+    n: int
 
 
 _MOST_FURTHER_REQUESTS = 10_000_000
@@ -77,6 +87,35 @@ def order_statistic_interval(n: int, q: float, confidence: float) -> tuple[int |
     return lower or None, upper if upper <= n else None
 
 
+def quantile_interval(ordered: Ordered, q: float, confidence: float) -> tuple[float, float]:
+    """The values between which the true q-quantile of durations lies; (0, infinity) are its open ends."""
+    return _expected_quantile_interval(ordered, len(ordered), q, confidence)
+
+
+def increase(now: float, before: float) -> float:
+    """By how many percent `now` lies above `before`; infinite above 0. Whole numbers are rounded once."""
+    if before == 0 or math.isinf(now):
+        return math.inf
+    return -100.0 if math.isinf(before) else 100 * (now - before) / before
+
+
+def increase_interval(now: Ordered, before: Ordered, q: float, confidence: float) -> tuple[float, float]:
+    """By how many percent the q-quantile of durations lies above the one before; (-100, infinity) are its open ends."""
+    return _expected_increase_interval(now, before, 0, q, confidence)
+
+
+def drop(now: Share, before: Share) -> float:
+    """How far a share lies below the one before; negative above it. Rounded once."""
+    return (before.successes * now.n - now.successes * before.n) / (before.n * now.n)
+
+
+def drop_interval(now: Share, before: Share, confidence: float) -> tuple[float, float]:
+    """How far the true share lies below the one before."""
+    low, high = clopper_pearson(*now, math.sqrt(confidence))
+    low_before, high_before = clopper_pearson(*before, math.sqrt(confidence))
+    return low_before - high, high_before - low
+
+
 def decide(low: float, high: float, limit: float, better: Comparison) -> Decision:
     """Pass when the whole interval is on the good side of the limit, fail when it is on the bad side."""
     if better == "<=":
@@ -86,39 +125,78 @@ def decide(low: float, high: float, limit: float, better: Comparison) -> Decisio
 
 def further_for_share(successes: int, n: int, limit: float, confidence: float) -> int | None:
     """About how many more requests decide `share >= limit` if the share stays as it is; None: not within 10 million."""
-
-    tail = (1 - confidence) / 2
-
-    def decided(total: int) -> bool:
-        # Whether Clopper and Pearson's interval holds the limit, without computing its ends.
-        expected = round(total * successes / n)
-        return 1 - binomial_cdf(expected - 1, total, limit) <= tail or binomial_cdf(expected, total, limit) <= tail
-
-    return _further(n, decided)
+    return _further(lambda more: _separates(_grown(successes, n, more), n + more, limit, confidence))
 
 
 def further_for_quantile(within: int, n: int, q: float, confidence: float) -> int | None:
     """About how many more requests decide `quantile <= limit` when `within` of n values kept to it; None as above.
 
-    The value of rank r is within the limit exactly if r values are: which values the others have plays no part.
+    The value of rank r is within the limit exactly if r values are: which values the others have plays no part, and the
+    quantile is within the limit exactly if a share of at least q is.
     """
-
-    def decided(total: int) -> bool:
-        lower, upper = order_statistic_interval(total, q, confidence)
-        expected = round(total * within / n)
-        return (upper is not None and expected >= upper) or (lower is not None and expected < lower)
-
-    return _further(n, decided)
+    return _further(lambda more: _separates(_grown(within, n, more), n + more, q, confidence))
 
 
-def _further(n: int, decided: Callable[[int], bool]) -> int | None:
+def further_for_increase(now: Ordered, before: Ordered, q: float, limit: float, confidence: float) -> int | None:
+    """About how many more requests in each sample decide `increase <= limit`, in percent, if both stay as they are."""
+
+    def decided(more: int) -> bool:
+        return decide(*_expected_increase_interval(now, before, more, q, confidence), limit, "<=") != "inconclusive"
+
+    return _further(decided)
+
+
+def further_for_drop(now: Share, before: Share, limit: float, confidence: float) -> int | None:
+    """About how many more requests in each sample decide `drop <= limit` if both shares stay as they are."""
+
+    def decided(more: int) -> bool:
+        expected = [Share(_grown(*each, more), each.n + more) for each in (now, before)]
+        return decide(*drop_interval(expected[0], expected[1], confidence), limit, "<=") != "inconclusive"
+
+    return _further(decided)
+
+
+def _grown(part: int, n: int, more: int) -> int:
+    """How many of n + more there will be if their share stays as it is."""
+    return round((n + more) * part / n)
+
+
+def _separates(successes: int, n: int, share: float, confidence: float) -> bool:
+    """Whether the interval of Clopper and Pearson leaves a share out, without computing its ends."""
+    tail = (1 - confidence) / 2
+    return 1 - binomial_cdf(successes - 1, n, share) <= tail or binomial_cdf(successes, n, share) <= tail
+
+
+def _expected_increase_interval(
+    now: Ordered, before: Ordered, more: int, q: float, confidence: float
+) -> tuple[float, float]:
+    """The interval of the increase that `more` values in each sample would give."""
+    each = math.sqrt(confidence)
+    low, high = _expected_quantile_interval(now, len(now) + more, q, each)
+    low_before, high_before = _expected_quantile_interval(before, len(before) + more, q, each)
+    return increase(low, high_before), increase(high, low_before)
+
+
+def _expected_quantile_interval(ordered: Ordered, total: int, q: float, confidence: float) -> tuple[float, float]:
+    """The interval that `total` values spread like these would give.
+
+    The value of a rank is taken to be the present one at the same share of all, rounded towards the q-quantile.
+    """
+    n = len(ordered)
+    lower, upper = order_statistic_interval(total, q, confidence)
+    low = 0 if lower is None else int(ordered[-(-lower * n // total) - 1])
+    high = math.inf if upper is None else int(ordered[max(upper * n // total, quantile_rank(n, q)) - 1])
+    return low, high
+
+
+def _further(decided: Callable[[int], bool]) -> int | None:
     """Doubling, then halving: rounding makes `decided` jump a little around the answer, hence "about"."""
     more = 1
-    while not decided(n + more):
-        more *= 2
-        if more > _MOST_FURTHER_REQUESTS:
+    while not decided(more):
+        if more == _MOST_FURTHER_REQUESTS:
             return None
-    return _first(more, lambda count: count > more // 2 and decided(n + count))
+        more = min(2 * more, _MOST_FURTHER_REQUESTS)
+    return _first(more, lambda count: count > more // 2 and decided(count))
 
 
 def _first(high: int, holds: Callable[[int], bool]) -> int:

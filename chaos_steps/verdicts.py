@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
 from chaos_steps import stats
 from chaos_steps.command import Context, option
-from chaos_steps.errors import Breached, Inconclusive, join_codes
-from chaos_steps.params import LATENCY_MS, RATE, Number, format_number
+from chaos_steps.errors import Breached, Inconclusive, UsageError, join_codes
+from chaos_steps.params import LATENCY_MS, NAME, RATE, Number, format_number
 
 if TYPE_CHECKING:
     from chaos_steps.workspace import Check
@@ -84,6 +84,34 @@ def limit_options(function: Function) -> Function:
     return _apply(declared, function)
 
 
+def baseline_options(function: Function) -> Function:
+    """The limits against a baseline; the function takes `max_p99_increase_percent`, `max_success_drop` and
+    `baseline_window`.
+    """
+    declared = (
+        option(
+            "--max-p99-increase-percent",
+            type=Number("percent", 0, 1e18, closed=True),
+            experiment="slo.maxP99IncreasePercent",
+            help="By how many percent the P99 may lie above the one of --baseline-window.",
+        ),
+        option(
+            "--max-success-drop",
+            type=RATE,
+            experiment="slo.maxSuccessDrop",
+            help="How far the share of successful requests may lie below the one of --baseline-window, 0 to 1.",
+        ),
+        option(
+            "--baseline-window",
+            type=NAME,
+            default="baseline",
+            show_default=True,
+            help="Name of the load without a fault that the limits against a baseline compare with.",
+        ),
+    )
+    return _apply(declared, function)
+
+
 @dataclass(frozen=True)
 class Rule:
     """How to decide."""
@@ -91,6 +119,48 @@ class Rule:
     confidence: float
     decision: Literal["interval", "point"]
     on_inconclusive: Literal["fail", "pass", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of `limit_options` and `baseline_options`; None is no limit."""
+
+    max_p99_latency_ms: float | None
+    min_success_rate: float | None
+    max_p99_increase_percent: float | None
+    max_success_drop: float | None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a limit."""
+        return any(getattr(self, each.name) is not None for each in fields(self))
+
+    @property
+    def against_baseline(self) -> bool:
+        """Whether a limit needs the baseline."""
+        return self.max_p99_increase_percent is not None or self.max_success_drop is not None
+
+
+def no_limit(*more: str) -> UsageError:
+    """What to raise without any limit; `more` are options of the judge's own that would be one."""
+    *options, last = [*(f"--{each.name.replace('_', '-')}" for each in fields(Bounds)), *more]
+    return UsageError("there is no limit", hint=f"give {', '.join(options)} or {last}, or slo in --config")
+
+
+class Sample(Protocol):
+    """What was measured in a window."""
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+
+    @property
+    def successes(self) -> int:
+        """How many of them succeeded."""
+
+    @property
+    def durations_us(self) -> stats.Ordered:
+        """Microseconds of the requests that have a duration, sorted upwards."""
 
 
 def check_p99(durations_us: stats.Ordered, limit_ms: float, rule: Rule) -> Check:
@@ -102,15 +172,13 @@ def check_p99(durations_us: stats.Ordered, limit_ms: float, rule: Rule) -> Check
     value = stats.p99(durations_us) / 1000
     if rule.decision == "point":
         return measured.at(value)
-    lower, upper = stats.order_statistic_interval(n, _P99, rule.confidence)
-    low = 0.0 if lower is None else int(durations_us[lower - 1]) / 1000
-    high = math.inf if upper is None else int(durations_us[upper - 1]) / 1000
+    low, high = stats.quantile_interval(durations_us, _P99, rule.confidence)
 
     def needed() -> int | None:
         within = stats.count_up_to(durations_us, limit_ms * 1000)
         return stats.further_for_quantile(within, n, _P99, rule.confidence)
 
-    return measured.within(low, value, high, rule.confidence, needed)
+    return measured.within(low / 1000, value, high / 1000, rule.confidence, needed)
 
 
 def check_success_rate(successes: int, n: int, limit: float, rule: Rule) -> Check:
@@ -129,16 +197,85 @@ def check_success_rate(successes: int, n: int, limit: float, rule: Rule) -> Chec
     return measured.within(low, value, high, rule.confidence, needed)
 
 
+def check_p99_increase(now: Sample, before: Sample, limit_percent: float, rule: Rule) -> Check:
+    """Check by how many percent the P99 lies above the baseline's; `before` is `now` if that is the baseline itself."""
+    measured = _Measured("p99-increase-percent", "<=", limit_percent, " in each window")
+    durations, durations_before = now.durations_us, before.durations_us
+    if not len(durations_before):
+        return measured.without_data("no request of the baseline was answered")
+    if not len(durations):
+        return measured.without_data("no request was answered")
+    p99_before = stats.p99(durations_before)
+    if not p99_before:
+        return measured.without_data("the P99 of the baseline is 0, and an increase of that is no percentage")
+    if now is before:
+        return measured.of_the_baseline_itself()
+    value = stats.increase(stats.p99(durations), p99_before)
+    if rule.decision == "point":
+        return measured.at(value)
+    low, high = stats.increase_interval(durations, durations_before, _P99, rule.confidence)
+
+    def needed() -> int | None:
+        return stats.further_for_increase(durations, durations_before, _P99, limit_percent, rule.confidence)
+
+    return measured.within(low, value, high, rule.confidence, needed)
+
+
+def check_success_drop(now: Sample, before: Sample, limit: float, rule: Rule) -> Check:
+    """Check how far the share of successes lies below the baseline's, below 0 when it rose; `before` as above."""
+    measured = _Measured("success-drop", "<=", limit, " in each window")
+    if not before.requests:
+        return measured.without_data("there are no requests in the baseline")
+    if not now.requests:
+        return measured.without_data("there are no requests")
+    if now is before:
+        return measured.of_the_baseline_itself()
+    share, share_before = (stats.Share(sample.successes, sample.requests) for sample in (now, before))
+    value = stats.drop(share, share_before)
+    if rule.decision == "point":
+        return measured.at(value)
+    low, high = stats.drop_interval(share, share_before, rule.confidence)
+
+    def needed() -> int | None:
+        return stats.further_for_drop(share, share_before, limit, rule.confidence)
+
+    return measured.within(low, value, high, rule.confidence, needed)
+
+
+def check_bounds(bounds: Bounds, now: Sample, before: Sample, rule: Rule) -> list[Check]:
+    """A check for each limit that was given; `before` is looked at only where `bounds.against_baseline`."""
+    checks = []
+    if bounds.max_p99_latency_ms is not None:
+        checks.append(check_p99(now.durations_us, bounds.max_p99_latency_ms, rule))
+    if bounds.min_success_rate is not None:
+        checks.append(check_success_rate(now.successes, now.requests, bounds.min_success_rate, rule))
+    if bounds.max_p99_increase_percent is not None:
+        checks.append(check_p99_increase(now, before, bounds.max_p99_increase_percent, rule))
+    if bounds.max_success_drop is not None:
+        checks.append(check_success_drop(now, before, bounds.max_success_drop, rule))
+    return checks
+
+
 def conclude(
-    ctx: Context, checks: Sequence[Check], rule: Rule, *, window: str | None, requests: int | None, message: str = ""
+    ctx: Context,
+    checks: Sequence[Check],
+    rule: Rule,
+    *,
+    window: str | None,
+    requests: int | None,
+    message: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the verdict on all checks; raises Breached or Inconclusive unless it is a pass.
 
     A check is settled by `rule.on_inconclusive` if it has data but not enough of them. The worst one decides.
-    `message` says why there are no data, when it is not for the checks to say.
+    `message` says why there are no data, when it is not for the checks to say. `notes` are warnings, which change
+    nothing: they are logged, and written with the verdict.
     """
     from chaos_steps.workspace import Verdict  # noqa: PLC0415
 
+    for note in notes:
+        log.warning("%s: %s", ctx.name, note)
     code = join_codes(_CODES[_settle(check, rule)] for check in checks)
     verdict: Literal["pass", "fail", "inconclusive"] = "fail" if code == 1 else "inconclusive" if code else "pass"
     text = "; ".join([*([message] if message else []), *(_describe(check, rule) for check in checks)])
@@ -156,6 +293,7 @@ def conclude(
                 window=window,
                 requests=requests,
                 message=text,
+                notes=tuple(notes),
             )
         )
     if code == 1:
@@ -187,9 +325,14 @@ class _Measured:
     metric: str
     comparison: stats.Comparison
     limit: float
+    where: str = ""
+    """Where more requests would be needed, if not just in the one window; a blank before it."""
 
     def without_data(self, reason: str) -> Check:
         return self._check("inconclusive", message=f"{self.metric} has no data: {reason}")
+
+    def of_the_baseline_itself(self) -> Check:
+        return self._check("pass", value=0.0, message=f"{self.metric} is 0: this is the baseline itself")
 
     def at(self, value: float) -> Check:
         decision = stats.decide(value, value, self.limit, self.comparison)
@@ -224,5 +367,6 @@ class _Measured:
         bound = f"{self.comparison} {format_number(self.limit)}"
         if decision != "inconclusive":
             return f"is {bound}" if decision == "pass" else f"is not {bound}"
-        need = f"about {more} more requests would" if more is not None else "10 million more requests would not"
-        return f"does not yet show whether it is {bound}; {need}"
+        need = "10 million" if more is None else f"about {more}"
+        would = "would not" if more is None else "would"
+        return f"does not yet show whether it is {bound}; {need} more requests{self.where} {would}"

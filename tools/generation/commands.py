@@ -114,6 +114,7 @@ _FORMS = {
     "milliseconds": "number of milliseconds",
     "rate": "number from 0 to 1",
     "percentage": "number above 0, up to 100",
+    "percent": "number from 0",
     "number": "number above 0",
     "count": "whole number from 1",
     "integer": "whole number",

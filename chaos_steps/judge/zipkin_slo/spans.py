@@ -75,10 +75,10 @@ def remote_service_of(span: Span) -> str:
 
 
 def http_status(span: Span) -> int | None:
-    """The HTTP status of the answer; None without one. Some tracers write 0 when there was no answer."""
+    """The HTTP status of the answer; None without one, also where the tracer wrote 0 or a word for that."""
     tags = span.tags
     text = tags and (tags.status or tags.response_status)
-    return int(text) or None if text and text.isascii() and text.isdigit() else None
+    return int(text) if text and len(text) == 3 and text.isdecimal() else None
 
 
 def _has_error_tag(span: Span) -> bool:
@@ -86,7 +86,8 @@ def _has_error_tag(span: Span) -> bool:
 
 
 def _has_error_status(span: Span) -> bool:
-    return (http_status(span) or 0) >= 500
+    status = http_status(span)
+    return _has_error_tag(span) if status is None else status >= 500
 
 
 def _has_either(span: Span) -> bool:
@@ -98,7 +99,10 @@ FAILED: dict[ErrorRule, Callable[[Span], bool]] = {
     "status": _has_error_status,
     "any": _has_either,
 }
-"""What makes a span a failure: the tag `error`, an HTTP status of 500 or more, or either."""
+"""What makes a span a failure: the tag `error`, an HTTP status of 500 or more, or either.
+
+Where a span has no HTTP status, as of a call that nobody answered, the tag decides under every rule.
+"""
 
 
 def merge_records(trace: Trace) -> Trace:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tracing import Span, Tracer, zipkin_option
 
-def listen_option(parser: argparse.ArgumentParser) -> None:
-    """Add --listen HOST:PORT; port 0 lets the kernel choose."""
+
+def service_options(parser: argparse.ArgumentParser) -> None:
+    """Add --listen HOST:PORT, where port 0 lets the kernel choose, and --zipkin URL."""
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: %(default)s")
+    zipkin_option(parser)
 
 
 class JsonHandler(BaseHTTPRequestHandler):
@@ -18,20 +22,24 @@ class JsonHandler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = 65536  # Head and body leave in one packet: else delayed acknowledgements add 40 ms.
+    tracer: Tracer
+    """Set by `serve`."""
 
-    def answer(self) -> tuple[int, object]:
+    def answer(self, request: Span) -> tuple[int, object]:
         """Status and JSON body for a GET of `self.path`."""
         raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer one request."""
-        status, document = self.answer()
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        with self.tracer.server(headers, self.command, self.path) as request:
+            request.status, document = self.answer(request)
+            body = json.dumps(document).encode()
+            self.send_response(request.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """No line per request."""
@@ -45,10 +53,11 @@ class _Server(ThreadingHTTPServer):
         """A client that hangs up in the middle is nothing to report."""
 
 
-def serve(listen: str, handler: type[JsonHandler]) -> None:
-    """Print `listening on URL` and serve until SIGTERM or SIGINT."""
-    host, _, port = listen.rpartition(":")
-    with _Server((host, int(port)), handler) as server:
+def serve(name: str, options: argparse.Namespace, handler: type[JsonHandler]) -> None:
+    """Print `listening on URL` and serve until SIGTERM or SIGINT, with the traces of service `name`."""
+    handler.tracer = Tracer(name, options.zipkin)
+    host, _, port = options.listen.rpartition(":")
+    with _Server((host, int(port)), handler) as server, closing(handler.tracer):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"listening on http://{host}:{server.server_address[1]}", flush=True)
         try:

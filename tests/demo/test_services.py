@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
+from tests.demo.services import service, shop
 from tests.servers.call import call
 from tests.servers.upstream import Reply, Request, Upstream
-
-DEMO = Path(__file__).parents[2] / "demo"
-
-
-@contextmanager
-def service(name: str, *arguments: str) -> Iterator[str]:
-    command = [sys.executable, str(DEMO / f"{name}.py"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
-    assert process.returncode == 0
-
-
-@contextmanager
-def shop(upstream: Upstream, *arguments: str) -> Iterator[str]:
-    with service("shop", "--upstream", upstream.url, "--host", "users.test", *arguments) as url:
-        yield url
 
 
 def failing_once(upstream: Upstream) -> None:
@@ -78,3 +53,27 @@ def test_retries_do_not_multiply_an_outage(upstream: Upstream) -> None:
         assert {call("GET", url).status for _ in range(100)} == {502}
     # Each page is one call; beyond that, the reserve of 10 retries and one for every five pages.
     assert upstream.count <= 100 + 10 + 20
+
+
+def test_shop_with_a_breaker_stops_calling_when_half_of_its_calls_fail(upstream: Upstream) -> None:
+    upstream.respond = lambda _: Reply(503 if upstream.count % 2 else 200)
+    with shop(upstream, "--brittle", "--breaker") as url:
+        # The next call may be tried after two seconds: this one is made long before.
+        answers = [call("GET", url) for _ in range(21)]
+    assert [answer.status for answer in answers] == [502, 200] * 10 + [502]
+    assert (upstream.count, answers[-1].body) == (20, b'{"error": "circuit breaker open"}')
+
+
+def test_shop_does_not_try_a_call_again_that_its_breaker_refused(upstream: Upstream) -> None:
+    upstream.status = 503
+    with shop(upstream, "--breaker") as url:
+        for _ in range(20):
+            call("GET", url)
+    assert upstream.count == 20
+
+
+def test_shop_with_a_fallback_answers_without_its_user(upstream: Upstream) -> None:
+    upstream.status = 503
+    with shop(upstream, "--brittle", "--fallback") as url:
+        answer = call("GET", url)
+    assert (answer.status, answer.body) == (200, b'{"page": "/", "user": {"id": null, "name": "Guest"}}')

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
+from chaos_steps import stats
 from chaos_steps.judge.zipkin_slo.spans import FAILED, Span, Trace, http_status, remote_service_of, service_of
+from chaos_steps.params import format_number
 from chaos_steps.traces import Edge, ErrorRule
+from chaos_steps.workspace import Check
 
 UNKNOWN = "unknown"
 """Callee of a call that names none and that no service answered."""
@@ -59,11 +62,15 @@ class Patterns:
                         to_visit.append(request)  # Comes up again when all below it has been visited.
             to_visit += children
 
-    def edges(self) -> tuple[Edge, ...]:
-        """What was counted, sorted by caller and callee."""
+    def edges(self, known: Iterable[Edge] = ()) -> tuple[Edge, ...]:
+        """What was counted, sorted by caller and callee.
+
+        Of `known`, the edges of another window, also those are among them that had requests here but no call.
+        """
+        idle = {(edge.caller, edge.callee): _Tally() for edge in known if self._requests.get(edge.caller)}
         return tuple(
             Edge(caller=caller, callee=callee, requests=self._requests[caller], **asdict(tally))
-            for (caller, callee), tally in sorted(self._tallies.items())
+            for (caller, callee), tally in sorted((idle | self._tallies).items())
         )
 
     def _count_call(self, request: _Request, call: Span, peers: Sequence[Span]) -> None:
@@ -93,6 +100,20 @@ class Patterns:
         if tally is None:
             tally = self._tallies[key] = _Tally()
         return tally
+
+
+def check_attempts(edges: Sequence[Edge], limit: float) -> Check:
+    """Check the most calls per request that any edge has against a limit, plainly: retries are not drawn at random."""
+    metric = "attempts-per-request"
+    if not edges:
+        message = f"{metric} has no data: no request made a call"
+        return Check(metric=metric, limit=limit, comparison="<=", decision="inconclusive", message=message)
+    worst = max(edges, key=lambda edge: edge.attempts_per_request)
+    value = worst.attempts_per_request
+    decision = stats.decide(value, value, limit, "<=")
+    relation = f"is {'' if decision == 'pass' else 'not '}<= {format_number(limit)}"
+    message = f"{metric} {format_number(value)}, from {worst.caller} to {worst.callee}, {relation}"
+    return Check(metric=metric, limit=limit, comparison="<=", decision=decision, value=value, message=message)
 
 
 @dataclass(slots=True)
@@ -130,13 +151,14 @@ class _Tree:
         for span in trace:
             self.spans.setdefault(span.id, []).append(span)
         for node, spans in self.spans.items():
+            parent = spans[0].parent_id
             if len(spans) > 1:
                 spans.sort(key=_inwards)
-            parent = _parent(spans)
-            if parent in self.spans:
-                self.children.setdefault(parent, []).append(node)
-            else:
+                parent = _parent(spans)
+            if parent is None or parent == node or parent not in self.spans:
                 self.roots.append(node)
+            else:
+                self.children.setdefault(parent, []).append(node)
 
     def peers(self, node: str) -> list[Span]:
         """The SERVER spans that answer the calls of an id: of the same id, or below it unless a call of theirs is.
@@ -147,14 +169,14 @@ class _Tree:
         return [span for each in nodes for span in self.spans[each] if span.kind == "SERVER"]
 
 
-def _parent(spans: list[Span]) -> str:
-    """Parent id of the spans of one id; empty for a root."""
-    return next((span.parent_id for span in spans if span.parent_id and span.parent_id != span.id), "")
+def _parent(spans: list[Span]) -> str | None:
+    """Parent id that the first span of an id gives: a shared SERVER span may lack it, or give its own id."""
+    return next((span.parent_id for span in spans if span.parent_id not in (None, span.id)), None)
 
 
-def _inwards(span: Span) -> tuple[bool, int, str]:
+def _inwards(span: Span) -> tuple[bool, int, str, str]:
     """Sorts callers first, then what lasts longer: a gateway's span before that of the service behind it."""
-    return span.kind != "CLIENT", -(span.duration or 0), service_of(span)
+    return span.kind != "CLIENT", -(span.duration or 0), service_of(span), span.kind or ""
 
 
 def _outermost(peers: Sequence[Span]) -> str:

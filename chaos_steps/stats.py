@@ -178,15 +178,20 @@ def _expected_increase_interval(
 
 
 def _expected_quantile_interval(ordered: Ordered, total: int, q: float, confidence: float) -> tuple[float, float]:
-    """The interval that `total` values spread like these would give.
-
-    The value of a rank is taken to be the present one at the same share of all, rounded towards the q-quantile.
-    """
-    n = len(ordered)
+    """The interval that `total` values spread like these would give."""
     lower, upper = order_statistic_interval(total, q, confidence)
-    low = 0 if lower is None else int(ordered[-(-lower * n // total) - 1])
-    high = math.inf if upper is None else int(ordered[max(upper * n // total, quantile_rank(n, q)) - 1])
+    low = 0.0 if lower is None else _expected_value(ordered, lower, total, q)
+    high = math.inf if upper is None else _expected_value(ordered, upper, total, q)
     return low, high
+
+
+def _expected_value(ordered: Ordered, rank: int, total: int, q: float) -> float:
+    """The value of a rank near the q-quantile of `total` values spread like these: as far from it, and between two."""
+    n = len(ordered)
+    position = quantile_rank(n, q) + (rank - quantile_rank(total, q)) * n / total
+    position = min(max(position, 1), n)
+    below, above = (int(ordered[whole(position) - 1]) for whole in (math.floor, math.ceil))
+    return below + (position % 1) * (above - below)
 
 
 def _further(decided: Callable[[int], bool]) -> int | None:

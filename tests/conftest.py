@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.running import Finished, Running, clean_environment
 from tests.servers.caddy import Caddy
@@ -19,6 +20,9 @@ from tests.servers.nginx_waf import NginxWaf
 from tests.servers.program import find_program
 from tests.servers.upstream import Upstream
 from tests.servers.zipkin import Zipkin
+
+settings.register_profile("without a deadline", deadline=None)  # Tests hold no thresholds of speed.
+settings.load_profile("without a deadline")
 
 
 @pytest.fixture(scope="session")

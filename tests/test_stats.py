@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from chaos_steps import stats
+from chaos_steps.stats import Share
 
 CONFIDENCES = st.sampled_from([0.8, 0.9, 0.95, 0.99, 0.9999])
+SHARES = st.integers(1, 20_000).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
+# Of any form: few and many values, ties, zeros.
+DURATIONS = st.builds(
+    lambda seed, n, spread: np.sort(np.int64(np.random.default_rng(seed).lognormal(5, spread, n))),
+    st.integers(0, 1000),
+    st.integers(1, 3000),
+    st.sampled_from([0, 0.5, 3]),
+)
 
 
 @given(st.integers(1, 20_000), st.data(), CONFIDENCES)
@@ -138,3 +150,173 @@ def test_a_p99_far_over_its_limit_is_soon_shown() -> None:
 
     assert further is not None
     assert further < 20
+
+
+def test_a_decision_that_takes_just_under_ten_million_requests_is_foretold() -> None:
+    further = stats.further_for_share(900_181, 1_000_000, 0.9, 0.95)
+
+    assert further is not None
+    assert 2**23 < further <= 10_000_000
+
+
+@given(SHARES, SHARES, CONFIDENCES)
+def test_a_drops_interval_joins_scipys_exact_intervals_at_their_worst_ends(
+    now: Share, before: Share, confidence: float
+) -> None:
+    intervals = [
+        scipy_stats.binomtest(*share).proportion_ci(math.sqrt(confidence), method="exact") for share in (now, before)
+    ]
+    expected = intervals[1].low - intervals[0].high, intervals[1].high - intervals[0].low
+
+    assert stats.drop_interval(now, before, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+@given(DURATIONS, DURATIONS, st.sampled_from([0.5, 0.9, 0.99]), CONFIDENCES)
+def test_an_increases_interval_joins_the_order_statistics_of_scipys_ranks_at_their_worst_ends(
+    now: stats.Ordered, before: stats.Ordered, q: float, confidence: float
+) -> None:
+    assume(before[stats.quantile_rank(len(before), q) - 1] > 0)
+    tail = (1 - math.sqrt(confidence)) / 2
+
+    def ends(ordered: stats.Ordered) -> tuple[float, float]:
+        lower, upper = (int(scipy_stats.binom.ppf(end, len(ordered), q)) for end in (tail, 1 - tail))
+        return ordered[lower - 1] if lower else 0, ordered[upper] if upper < len(ordered) else math.inf
+
+    (low, high), (low_before, high_before) = ends(now), ends(before)
+    low_ratio = low / high_before
+    high_ratio = high / low_before if low_before else math.inf
+    found = stats.increase_interval(now, before, q, confidence)
+
+    assert found == pytest.approx((100 * (low_ratio - 1), 100 * (high_ratio - 1)))
+
+
+@pytest.mark.parametrize(("n", "baseline_n"), [(1, 1), (8, 30), (30, 8)])
+def test_a_drops_interval_covers_the_true_drop_at_least_as_often_as_it_promises(n: int, baseline_n: int) -> None:
+    # No simulation: all outcomes, each with its probability.
+    outcomes = [(Share(a, n), Share(b, baseline_n)) for a in range(n + 1) for b in range(baseline_n + 1)]
+    intervals = np.array([stats.drop_interval(now, before, 0.9) for now, before in outcomes])
+    for rate, baseline_rate in itertools.product([0.01, 0.5, 0.9, 0.99, 1], repeat=2):
+        likely = scipy_stats.binom.pmf([now.successes for now, _ in outcomes], n, rate)
+        likely *= scipy_stats.binom.pmf([before.successes for _, before in outcomes], baseline_n, baseline_rate)
+        true = baseline_rate - rate
+        covered = (intervals[:, 0] <= true + 1e-12) & (true - 1e-12 <= intervals[:, 1])
+
+        assert likely[covered].sum() >= 0.9
+
+
+@pytest.mark.parametrize(("n", "baseline_n"), [(60, 2000), (1000, 300), (1500, 1500)])
+def test_an_increases_interval_covers_the_true_increase_at_least_as_often_as_it_promises(
+    n: int, baseline_n: int
+) -> None:
+    generator = np.random.default_rng(2)
+    slower = 1.3  # The true P99 is this many times the baseline's.
+
+    covered = 0
+    for _ in range(300):
+        before = np.sort(generator.lognormal(10, 1, baseline_n).astype(int))
+        now = np.sort((slower * generator.lognormal(10, 1, n)).astype(int))
+        low, high = stats.increase_interval(now, before, 0.99, 0.8)
+        covered += low <= 30 <= high
+
+    assert covered >= 0.8 * 300
+
+
+@given(SHARES, SHARES, CONFIDENCES)
+def test_swapping_the_samples_of_a_drop_changes_its_sign(now: Share, before: Share, confidence: float) -> None:
+    low, high = stats.drop_interval(now, before, confidence)
+
+    assert stats.drop_interval(before, now, confidence) == (-high, -low)
+    assert stats.drop(before, now) == -stats.drop(now, before)
+    assert low <= stats.drop(now, before) <= high
+
+
+@given(DURATIONS, DURATIONS, CONFIDENCES)
+def test_swapping_the_samples_of_an_increase_inverts_the_ratio(
+    now: stats.Ordered, before: stats.Ordered, confidence: float
+) -> None:
+    assume(stats.p99(now) > 0)
+    assume(stats.p99(before) > 0)
+    low, high = (1 + percent / 100 for percent in stats.increase_interval(now, before, 0.99, confidence))
+    swapped = [1 + percent / 100 for percent in stats.increase_interval(before, now, 0.99, confidence)]
+
+    assert swapped[0] * high == pytest.approx(1) or (swapped[0], high) == (0, math.inf)
+    assert swapped[1] * low == pytest.approx(1) or (swapped[1], low) == (math.inf, 0)
+    assert low <= stats.p99(now) / stats.p99(before) <= high
+
+
+@given(SHARES, SHARES, st.data(), CONFIDENCES)
+def test_fewer_successes_never_lessen_a_drop(now: Share, before: Share, data: st.DataObject, confidence: float) -> None:
+    worse = now._replace(successes=data.draw(st.integers(0, now.successes)))
+
+    for end, end_of_worse in zip(
+        stats.drop_interval(now, before, confidence), stats.drop_interval(worse, before, confidence), strict=True
+    ):
+        assert end_of_worse >= end - 1e-12
+
+
+@given(DURATIONS, DURATIONS, st.integers(0, 1000), CONFIDENCES)
+def test_longer_durations_never_lessen_an_increase(now: Any, before: Any, longer: int, confidence: float) -> None:
+    assume(stats.p99(before) > 0)
+
+    for end, end_of_longer in zip(
+        stats.increase_interval(now, before, 0.99, confidence),
+        stats.increase_interval(now + longer, before, 0.99, confidence),
+        strict=True,
+    ):
+        assert end_of_longer >= end
+
+
+@given(DURATIONS, DURATIONS, SHARES, SHARES)
+def test_more_confidence_takes_a_wider_interval(
+    durations: stats.Ordered, durations_before: stats.Ordered, share: Share, share_before: Share
+) -> None:
+    assume(stats.p99(durations_before) > 0)
+    increases = [stats.increase_interval(durations, durations_before, 0.99, confidence) for confidence in (0.9, 0.99)]
+    drops = [stats.drop_interval(share, share_before, confidence) for confidence in (0.9, 0.99)]
+
+    for (low, high), (lower, higher) in (increases, drops):
+        assert lower <= low
+        assert high <= higher
+
+
+def test_a_difference_of_decimals_is_not_blurred_by_binary_fractions() -> None:
+    assert stats.drop(Share(94, 100), Share(99, 100)) == 0.05  # 0.99 - 0.94 is 0.050000000000000044
+    assert stats.increase(110, 100) == 10  # 110 / 100 - 1 is 0.10000000000000009
+
+
+@settings(max_examples=30)  # Up to ten million requests are tried, in 40 steps.
+@given(SHARES, SHARES, st.sampled_from([0.001, 0.01, 0.05, 0.3]))
+def test_as_many_further_requests_as_named_do_decide_a_drop(now: Share, before: Share, limit: float) -> None:
+    further = stats.further_for_drop(now, before, limit, 0.95)
+
+    if further is None:
+        assert stats.drop(now, before) == pytest.approx(limit, abs=2e-3)
+        return
+    grown = [Share(round((n + further) * successes / n), n + further) for successes, n in (now, before)]
+    assert stats.decide(*stats.drop_interval(grown[0], grown[1], 0.95), limit, "<=") != "inconclusive"
+
+
+@pytest.mark.parametrize("limit", [5, 20, 28, 32, 50])
+def test_about_as_many_further_requests_as_named_decide_an_increase(limit: float) -> None:
+    def sample(slower: float, n: int) -> Any:
+        return (slower * scipy_stats.lognorm.ppf((np.arange(n) + 0.5) / n, 0.5)).astype(int)
+
+    def decided(more: int) -> bool:
+        interval = stats.increase_interval(sample(1.3e6, 500 + more), sample(1e6, 700 + more), 0.99, 0.95)
+        return stats.decide(*interval, limit, "<=") != "inconclusive"
+
+    further = stats.further_for_increase(sample(1.3e6, 500), sample(1e6, 700), 0.99, limit, 0.95)
+
+    assert further is not None
+    assert decided(3 * further)
+    assert not decided(further // 3)
+
+
+def test_no_drop_and_no_increase_take_the_requests_that_bound_a_perfect_share_and_a_p99() -> None:
+    # Each tail is (1 - sqrt(0.95)) / 2 = 0.01266, and 0.99^435 is the first power of 0.99 that is not above it.
+    assert stats.further_for_drop(Share(100, 100), Share(100, 100), 0.01, 0.95) == 335
+    assert stats.further_for_increase([10] * 100, [10] * 100, 0.99, 5, 0.95) == 335
+
+
+def test_a_difference_at_its_limit_is_never_decided() -> None:
+    assert stats.further_for_drop(Share(80, 100), Share(90, 100), 0.1, 0.95) is None

@@ -234,6 +234,9 @@ def test_limits_and_name_come_from_the_experiment_and_the_task(judge: Judge, wor
     ("words", "reason"),
     [
         ([], "there is no limit"),
+        ([], "give --max-p99-latency-ms, --min-success-rate, --max-p99-increase-percent or --max-success-drop"),
+        (["--max-p99-increase-percent", "-1"], "at least 0"),
+        (["--max-success-drop", "1.1"], "at most 1"),
         (["--min-success-rate", "1.1"], "at most 1"),
         (["--max-p99-latency-ms", "0"], "above 0"),
         (["--min-success-rate", "0.9", "--confidence", "1"], "not below 1"),
@@ -253,3 +256,182 @@ def test_a_higher_confidence_needs_more_requests(judge: Judge, workspace: Worksp
 
     assert judge("--min-success-rate", "0.92", "--confidence", "0.9").code == 0
     assert judge("--min-success-rate", "0.92", "--confidence", "0.9999").code == 5
+
+
+def test_a_p99_that_rose_too_far_over_the_baselines_is_a_fail(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, answered(1000, 100), "baseline")
+    measured(workspace, answered(1000, 150))
+    finished = judge("--max-p99-increase-percent", "49.9")
+
+    (check,) = verdict_of(workspace).checks
+    assert finished.code == 1
+    assert "p99-increase-percent 50 (95 % interval 50 to 50) is not <= 49.9" in finished.stderr
+    assert (check.metric, check.comparison, check.decision, check.confidence) == (
+        "p99-increase-percent",
+        "<=",
+        "fail",
+        0.95,
+    )
+    assert judge("--max-p99-increase-percent", "50").code == 0
+
+
+def test_a_success_rate_that_fell_too_far_below_the_baselines_is_a_fail(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, answered(980) + answered(20, status=503), "baseline")
+    measured(workspace, answered(800) + unanswered(200))
+    finished = judge("--max-success-drop", "0.1")
+
+    (check,) = verdict_of(workspace).checks
+    assert finished.code == 1
+    assert "success-drop 0.18 (95 % interval 0.140021 to 0.218485) is not <= 0.1" in finished.stderr
+    assert (check.metric, check.comparison, check.decision, check.value) == ("success-drop", "<=", "fail", 0.18)
+    assert judge("--max-success-drop", "0.3").code == 0
+
+
+def test_better_than_the_baseline_is_a_negative_difference(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, answered(900, 100) + answered(100, 100, 503), "baseline")
+    measured(workspace, answered(1000, 50))
+    finished = judge("--max-p99-increase-percent", "0", "--max-success-drop", "0")
+
+    assert finished.code == 0, finished.stderr
+    assert [check.value for check in verdict_of(workspace).checks] == [-50, -0.1]
+
+
+def test_as_many_more_requests_in_each_window_as_named_do_decide_a_drop(judge: Judge, workspace: Workspace) -> None:
+    def load(n: int) -> None:
+        measured(workspace, answered(n), "baseline")
+        measured(workspace, answered(n - round(0.05 * n)) + answered(round(0.05 * n), status=503))
+
+    load(100)
+    finished = judge("--max-success-drop", "0.1")
+
+    (check,) = verdict_of(workspace).checks
+    assert finished.code == 5
+    assert check.needed is not None
+    assert f"does not yet show whether it is <= 0.1; about {check.needed} more requests in each window" in (
+        finished.stderr
+    )
+    load(100 + check.needed)
+    assert judge("--max-success-drop", "0.1").code == 0
+
+
+def test_too_few_requests_leave_the_increase_open_above_and_too_small_a_baseline_leaves_it_open_below(
+    judge: Judge, workspace: Workspace
+) -> None:
+    measured(workspace, answered(400), "few")
+    measured(workspace, answered(5000), "many")
+    words = ("--max-p99-increase-percent", "10", "--window")
+    finished = judge(*words, "few", "--baseline-window", "many", "--name", "open-above")
+
+    (check,) = verdict_of(workspace, "open-above").checks
+    assert finished.code == 5
+    assert "p99-increase-percent 0 (95 % interval 0 to unbounded) does not yet show" in finished.stderr
+    assert (check.low, check.value, check.high, check.needed) == (0, 0, None, 35)
+    assert judge(*words, "many", "--baseline-window", "few", "--name", "open-below").code == 0
+    (check,) = verdict_of(workspace, "open-below").checks
+    assert (check.low, check.value, check.high) == (-100, 0, 0)
+
+
+@pytest.mark.parametrize("decision", ["interval", "point"])
+def test_a_difference_from_the_baseline_itself_is_none_by_construction(
+    judge: Judge, workspace: Workspace, decision: str
+) -> None:
+    # As in the Pipeline: the steady state is judged by the limits of the experiment, in the baseline.
+    experiment: dict[str, Any] = {
+        "experimentName": "x",
+        "fault": {"type": "L7_HTTP_ERROR", "targetHost": "t", "errorCode": 503, "percentage": 10},
+        "durationSeconds": 1,
+        "load": {"rps": 30},
+        "slo": {"maxP99IncreasePercent": 20, "maxSuccessDrop": 0.01},
+    }
+    workspace.root.mkdir()
+    (workspace.root / "experiment.json").write_text(json.dumps(experiment))
+    measured(workspace, answered(3), "baseline")
+    finished = judge("--window", "baseline", "--decision", decision)
+
+    assert finished.code == 0, finished.stderr
+    assert "p99-increase-percent is 0: this is the baseline itself; success-drop is 0: this" in finished.stderr
+    assert [(check.decision, check.value, check.limit) for check in verdict_of(workspace).checks] == [
+        ("pass", 0, 20),
+        ("pass", 0, 0.01),
+    ]
+
+
+@pytest.mark.parametrize("decision", ["interval", "point"])
+@pytest.mark.parametrize(
+    ("limit", "baseline", "client", "reason"),
+    [
+        ("--max-p99-increase-percent", unanswered(9), answered(9), "no request of the baseline was answered"),
+        ("--max-p99-increase-percent", answered(9), unanswered(9), "has no data: no request was answered"),
+        ("--max-p99-increase-percent", answered(9, 0), answered(9), "the P99 of the baseline is 0"),
+        ("--max-success-drop", [], answered(9), "there are no requests in the baseline"),
+        ("--max-success-drop", answered(9), [], "has no data: there are no requests"),
+    ],
+)
+def test_no_data_on_one_side_are_no_difference_and_the_side_is_named(
+    judge: Judge,
+    workspace: Workspace,
+    decision: str,
+    limit: str,
+    baseline: list[Record],
+    client: list[Record],
+    reason: str,
+) -> None:
+    measured(workspace, baseline, "baseline")
+    measured(workspace, client)
+    finished = judge(limit, "0.5", "--decision", decision, "--on-inconclusive", "pass")
+
+    (check,) = verdict_of(workspace).checks
+    assert finished.code == 5
+    assert reason in finished.stderr
+    assert (check.decision, check.value) == ("inconclusive", None)
+
+
+@pytest.mark.parametrize("limit", ["--max-p99-increase-percent", "--max-success-drop"])
+def test_without_requests_the_baseline_itself_is_no_pass(judge: Judge, workspace: Workspace, limit: str) -> None:
+    measured(workspace, [], "baseline")
+
+    assert judge(limit, "1", "--window", "baseline").code == 5
+
+
+def test_a_baseline_that_is_not_there_is_no_data_and_the_windows_that_are_there_are_named(
+    judge: Judge, workspace: Workspace
+) -> None:
+    measured(workspace, answered(1000))
+    measured(workspace, answered(1000), "recovery")
+    finished = judge("--max-p99-increase-percent", "10", "--min-success-rate", "0.9")
+
+    assert finished.code == 5
+    assert "no window 'baseline'" in finished.stderr
+    assert "there are: client, recovery" in finished.stderr
+    assert finished.results["p99-latency-ms"] == "10"
+    assert [check.decision for check in verdict_of(workspace).checks] == ["pass", "inconclusive"]
+
+
+def test_a_baseline_that_no_limit_needs_may_be_missing(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, answered(1000))
+
+    assert judge("--min-success-rate", "0.9").code == 0
+
+
+def test_a_decision_by_point_compares_a_difference_plainly(judge: Judge, workspace: Workspace) -> None:
+    measured(workspace, answered(9, 100) + answered(1, 100, 503), "baseline")
+    measured(workspace, answered(8, 110) + answered(2, 110, 503))
+    words = ("--decision", "point", "--max-p99-increase-percent")
+    finished = judge(*words, "10", "--max-success-drop", "0.1")
+
+    assert finished.code == 0, finished.stderr
+    for check in verdict_of(workspace).checks:
+        assert (check.low, check.high, check.confidence) == (None, None, None)
+    assert judge(*words, "9.999").code == 1
+    assert judge("--decision", "point", "--max-success-drop", "0.0999").code == 1
+
+
+@pytest.mark.parametrize(("on_inconclusive", "code"), [("fail", 1), ("pass", 0)])
+@pytest.mark.parametrize("limit", ["--max-p99-increase-percent", "--max-success-drop"])
+def test_what_an_undecided_difference_comes_to_is_for_the_caller_to_say(
+    judge: Judge, workspace: Workspace, limit: str, on_inconclusive: str, code: int
+) -> None:
+    measured(workspace, answered(10), "baseline")
+    measured(workspace, answered(10))
+
+    assert judge(limit, "0.1", "--on-inconclusive", on_inconclusive).code == code

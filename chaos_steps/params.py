@@ -40,9 +40,12 @@ def rfc3339(epoch_seconds: float) -> str:
 
 
 class Duration(click.ParamType[float]):
-    """A Go-style duration above zero; seconds in Python."""
+    """A Go-style duration, above zero unless it is `closed`; seconds in Python."""
 
     name = "duration"
+
+    def __init__(self, *, closed: bool = False) -> None:
+        self._closed = closed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse text; pass numbers through."""
@@ -52,7 +55,7 @@ class Duration(click.ParamType[float]):
             seconds = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if seconds <= 0:
+        if seconds <= 0 and not self._closed:
             self.fail(f"{value!r} is not above zero", param, ctx)
         return seconds
 
@@ -134,6 +137,7 @@ def normalize_url(text: str) -> str:
 
 
 DURATION = Duration()
+DURATION_OR_ZERO = Duration(closed=True)
 PERCENTAGE = Number("percentage", 0, 100, closed=False)
 RATE = Number("rate", 0, 1, closed=True)
 LATENCY_MS = Number("milliseconds", 0, 1e18, closed=False)

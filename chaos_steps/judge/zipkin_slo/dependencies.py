@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Protocol
 
 import msgspec
 
+from chaos_steps.errors import Unavailable
 from chaos_steps.judge.zipkin_slo.api import Api
+from chaos_steps.judge.zipkin_slo.changes import changed_links
 from chaos_steps.traces import Link
+
+log = logging.getLogger(__name__)
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -29,6 +34,17 @@ class _Dependency(msgspec.Struct, rename="camel"):
     child: str
     call_count: _Count
     error_count: _Count = 0
+
+
+def compare(api: Api, before: Interval, during: Interval, confidence: float) -> tuple[tuple[Link, ...], list[str]]:
+    """The edges of both graphs, and notes on what became of them; what cannot be read is a note, and no edges."""
+    try:
+        links = read_links(api, before, during)
+    except Unavailable as error:
+        return (), [f"Zipkin's dependencies could not be read: {error.message}"]
+    if not links:
+        log.info("Zipkin knows no dependencies")
+    return links, changed_links(links, confidence)
 
 
 def read_links(api: Api, before: Interval, during: Interval) -> tuple[Link, ...]:

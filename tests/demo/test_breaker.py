@@ -105,10 +105,17 @@ def test_only_one_call_is_tried_at_a_time(open_breaker: CircuitBreaker, clock: C
     open_breaker.call(lambda: assert_refuses(open_breaker))
 
 
-def test_a_call_that_began_before_it_opened_changes_nothing(breaker: CircuitBreaker) -> None:
-    def outlast_the_opening() -> None:
-        for _ in range(20):
-            call_failing(breaker)
+def test_calls_that_began_before_it_opened_change_nothing(breaker: CircuitBreaker, clock: Clock) -> None:
+    def outlast_the_opening(others: int) -> None:
+        if others:
+            breaker.call(lambda: outlast_the_opening(others - 1))
+        else:
+            for _ in range(20):
+                call_failing(breaker)
+            clock.now += 1.9
+            raise Failed
 
-    breaker.call(outlast_the_opening)
-    assert_refuses(breaker)
+    with pytest.raises(Failed):
+        breaker.call(lambda: outlast_the_opening(20))
+    clock.now += 0.1
+    assert breaker.call(succeed) == "done"

@@ -64,14 +64,6 @@ def test_shop_with_a_breaker_stops_calling_when_half_of_its_calls_fail(upstream:
     assert (upstream.count, answers[-1].body) == (20, b'{"error": "circuit breaker open"}')
 
 
-def test_shop_does_not_try_a_call_again_that_its_breaker_refused(upstream: Upstream) -> None:
-    upstream.status = 503
-    with shop(upstream, "--breaker") as url:
-        for _ in range(20):
-            call("GET", url)
-    assert upstream.count == 20
-
-
 def test_shop_with_a_fallback_answers_without_its_user(upstream: Upstream) -> None:
     upstream.status = 503
     with shop(upstream, "--brittle", "--fallback") as url:

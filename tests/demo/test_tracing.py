@@ -143,6 +143,19 @@ def test_a_call_that_the_breaker_refuses_is_a_failed_call_without_an_answer(
     assert tags(refused) == {"http.method": "GET", "http.path": "/users/1", "error": "circuit breaker open"}
 
 
+def test_a_call_that_the_breaker_refuses_is_not_tried_again(zipkin: Zipkin, upstream: Upstream) -> None:
+    upstream.status = 503
+    visit = Visit()
+    with shop(upstream, "--breaker", "--zipkin", zipkin.url) as url:
+        # After 20 pages the breaker is open; five more would allow a retry.
+        for _ in range(20):
+            call("GET", url)
+        for _ in range(5):
+            call("GET", url, headers=visit.headers)
+    assert upstream.count == 20
+    assert [span["kind"] for span in visit.spans(zipkin, 10)].count("CLIENT") == 5
+
+
 def test_a_visitor_without_a_trace_begins_one(zipkin: Zipkin, upstream: Upstream) -> None:
     with shop(upstream, "--zipkin", zipkin.url) as url:
         call("GET", url)
@@ -177,11 +190,19 @@ def test_a_zipkin_that_is_away_harms_no_page(upstream: Upstream) -> None:
     # `service` asserts that it ends well, too.
     with shop(upstream, "--zipkin", "http://127.0.0.1:9") as url:
         assert call("GET", url).status == 200
+
+
+def test_reports_that_fail_are_followed_by_others(upstream: Upstream) -> None:
     upstream.respond = lambda request: Reply(503 if request.method == "POST" else 200)
     with shop(upstream, "--zipkin", upstream.url) as url:
         assert call("GET", url).status == 200
-        wait_until(lambda: any(request.method == "POST" for request in upstream.requests), "a report")
+        wait_until(lambda: reports(upstream) == 1, "a report")
         assert call("GET", url).status == 200
+        wait_until(lambda: reports(upstream) == 2, "another report")
+
+
+def reports(upstream: Upstream) -> int:
+    return sum(request.method == "POST" for request in upstream.requests)
 
 
 def test_spans_arrive_while_a_service_runs(zipkin: Zipkin) -> None:
@@ -200,6 +221,7 @@ def test_gateway_reports_what_it_passed_on_and_what_it_answered_itself(
 ) -> None:
     passed, faulted, after = visits = [Visit() for _ in range(3)]
     with DemoGateway(upstream.address, zipkin.url) as gateway:
+        call("GET", gateway.url, headers=passed.headers)  # A host that it does not know; that is nobody's request.
         before = read(f"{gateway.admin_url}/config/")
         assert ask(gateway, passed) == 200
         fault = ("--target-host", gateway.host, "--status-code", "503", "--percentage", "100", "--ttl", "1m")
@@ -210,6 +232,7 @@ def test_gateway_reports_what_it_passed_on_and_what_it_answered_itself(
         assert reverted.code == 0, reverted
         assert read(f"{gateway.admin_url}/config/") == before
         assert ask(gateway, after) == 200
+        assert "handled request" not in (gateway.folder / "output.log").read_text()
     spans = [span for visit in visits for span in visit.spans(zipkin, 1)]
     assert {(span["kind"], span["localEndpoint"]["serviceName"]) for span in spans} == {("SERVER", "gateway")}
     assert [span["parentId"] for span in spans] == [visit.span_id for visit in visits]

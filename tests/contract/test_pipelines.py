@@ -18,7 +18,8 @@ PIPELINES = all_of("pipelines")
 TASKS = all_of("tasks")
 # The kinds of commands by what a Pipeline must do with them.
 INJECTORS = {"waf-inject": "chaos_steps.inject.waf_inject"}
-MEASURE = {"k6-load", "k6-slo", *INJECTORS}
+JUDGES = {"k6-slo", "zipkin-slo"}
+MEASURE = {"k6-load", *JUDGES, *INJECTORS}
 ENABLED = {"input": "$(tasks.fetch.results.enabled)", "operator": "in", "values": ["true"]}
 
 
@@ -54,6 +55,11 @@ def params_of(task: dict[str, Any]) -> dict[str, str]:
 def uses(task: dict[str, Any]) -> set[str]:
     """The tasks whose results a task uses."""
     return {found for _, text in texts(task) for found in re.findall(r"\$\(tasks\.([^.]+)\.results\.", text)}
+
+
+def left_out_by(task: dict[str, Any]) -> list[str]:
+    """The values that leave a task out when they are empty."""
+    return [guard["input"] for guard in task["when"] if (guard["operator"], guard["values"]) == ("notin", [""])]
 
 
 def seconds_of(task: dict[str, Any]) -> float:
@@ -187,12 +193,33 @@ def test_fault_and_load_wait_for_each_other_and_run_together(tasks: dict[str, di
         assert task["runAfter"] == load_task["runAfter"]
 
 
-def test_the_report_expects_every_judge(tasks: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]) -> None:
-    judges = [params_of(task)["name"] for task in tasks.values() if task["taskRef"]["name"] == "k6-slo"]
-    assert params_of(tasks["report"])["expect"] == ",".join(judges)
-    assert params_of(final["report-fallback"])["expect"] == ",".join(judges)
+def test_the_report_expects_every_judge_that_the_run_has(
+    tasks: dict[str, dict[str, Any]], final: dict[str, dict[str, Any]]
+) -> None:
+    judges = {params_of(task)["name"]: task for task in tasks.values() if task["taskRef"]["name"] in JUDGES}
+    always = [name for name, task in judges.items() if not left_out_by(task)]
+    unless_empty = [f"{name}={value}" for name, task in judges.items() for value in left_out_by(task)]
+    for report in (tasks["report"], final["report-fallback"]):
+        assert params_of(report)["expect"] == ",".join(always)
+        assert params_of(report)["expect-if"] == "\n".join(unless_empty)
+
+
+def test_a_judge_is_left_out_only_by_a_param_that_is_empty_by_default(
+    pipeline: dict[str, Any], tasks: dict[str, dict[str, Any]]
+) -> None:
+    defaults = {f"$(params.{param['name']})": param.get("default") for param in pipeline["spec"]["params"]}
+    for task in tasks.values():
+        for value in left_out_by(task) if "when" in task else ():
+            assert task["taskRef"]["name"] in JUDGES
+            assert defaults[value] == ""
+            assert value in params_of(task).values()
+
+
+def test_every_load_is_judged_and_what_is_judged_is_a_load(tasks: dict[str, dict[str, Any]]) -> None:
     windows = {params_of(task)["name"] for task in tasks.values() if task["taskRef"]["name"] == "k6-load"}
-    assert windows == {params_of(task)["window"] for task in tasks.values() if "window" in params_of(task)}
+    judged = [params_of(task) for task in tasks.values() if task["taskRef"]["name"] in JUDGES]
+    assert windows == {params["window"] for params in judged}
+    assert {params["baseline-window"] for params in judged} == {params_of(tasks["steady-state"])["window"]}
 
 
 def test_the_results_are_the_reports_and_gate_and_fallback_follow_it(
@@ -204,7 +231,7 @@ def test_the_results_are_the_reports_and_gate_and_fallback_follow_it(
     assert {key: params_of(tasks["gate"])[key] for key in expected} == expected
     (guard,) = final["report-fallback"]["when"]
     assert guard == {"input": "$(tasks.report.status)", "operator": "notin", "values": ["Succeeded"]}
-    done = {"inject", *(name for name, task in tasks.items() if task["taskRef"]["name"] == "k6-slo")}
+    done = {"inject", *(name for name, task in tasks.items() if task["taskRef"]["name"] in JUDGES)}
     assert done - {"steady-state"} <= set(tasks["report"]["runAfter"])
 
 
@@ -218,6 +245,20 @@ def test_every_image_can_be_replaced_and_is_the_tasks_own_by_default(
         found = re.fullmatch(r"\$\(params\.([\w-]+-image)\)", params_of(task)["image"])
         assert found
         assert defaults[found[1]] == own
+
+
+def test_the_judge_of_traces_gets_the_params_that_are_for_it(tasks: dict[str, dict[str, Any]]) -> None:
+    given = params_of(tasks["judge-traces"])
+    options = {"zipkin-url": "zipkin-url", "side": "zipkin-side", "caller": "zipkin-caller"}
+    options["max-attempts-per-request"] = "max-attempts-per-request"
+    assert {option: given[option] for option in options} == {
+        option: f"$(params.{param})" for option, param in options.items()
+    }
+
+
+def test_every_param_is_used(pipeline: dict[str, Any]) -> None:
+    found = {name for _, text in texts(pipeline["spec"]) for name in re.findall(r"\$\(params\.([\w-]+)\)", text)}
+    assert found == {param["name"] for param in pipeline["spec"]["params"]}
 
 
 def test_its_readme_names_every_param_workspace_and_result(name: str, pipeline: dict[str, Any]) -> None:

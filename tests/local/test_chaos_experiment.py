@@ -98,6 +98,8 @@ def test_a_service_that_bears_the_fault_passes_and_nothing_is_left(
     assert report["run"] == finished.results["run"]
     assert [verdict["name"] for verdict in report["verdicts"]] == ["steady-state", "client", "recovery"]
     assert report["dose"]["outcome"] == "agrees"
+    assert "judge-traces: skipped" in finished.stderr
+    assert any(note.startswith("The judge traces was left out") for note in report["notes"])
     assert Path(finished.results["report"]).is_file()
     assert caddy.config() == before
     assert claims(tmp_path) == []
@@ -110,7 +112,7 @@ def test_without_a_steady_state_nothing_is_injected_and_the_run_ends_with_4(
     finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)), timeout=120)
     assert finished.code == 4, finished.stderr
     assert finished.results["exit-code"] == "4"
-    for name in ("inject", "load", "recovery", "judge-client", "judge-recovery"):
+    for name in ("inject", "load", "recovery", "judge-client", "judge-recovery", "judge-traces"):
         assert f"{name}: skipped" in finished.stderr
     assert {path.stem for path in (tmp_path / "data/windows").iterdir()} == {"baseline"}
     assert caddy.faults() == []

@@ -20,8 +20,8 @@ setup: venv ## get everything the tests need: Python packages, servers built fro
 
 venv: .venv/.developer
 
-demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRITTLE=1: it finds a weakness)
-	demo/run $(if $(BRITTLE),--brittle)
+demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRITTLE=1, BREAKER=1, ZIPKIN_URL=...: see README)
+	demo/run $(if $(BRITTLE),--brittle) $(if $(BREAKER),--breaker) $(if $(ZIPKIN_URL),--zipkin '$(ZIPKIN_URL)')
 
 test: setup ## set up, then run the tests (ARGS are for pytest)
 	$(BIN)/pytest $(ARGS)

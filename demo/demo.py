@@ -2,8 +2,11 @@
 
 k6 -> shop -> gateway (Caddy, holds the fault) -> user-service. The gateway answers 503 to a tenth of the calls that
 shop makes. With retries its visitors do not notice; with --brittle they do, and the experiment says so (exit code 1).
+With --breaker most calls fail, shop's circuit breaker opens, and its pages do without user-service.
 
-    demo/run [--brittle] [--out DIR]
+    demo/run [--brittle | --breaker] [--zipkin URL] [--out DIR]
+
+With --zipkin all three report their traces there, and the experiment judges those of shop too.
 
 Ends with the run's exit code, after a look of its own: no fault in the gateway, no claim in the ledger (else 6).
 """
@@ -19,11 +22,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
+
+from tracing import zipkin_option
 
 from chaos_steps.ledger import open_ledger
 
@@ -34,15 +39,30 @@ STOPPING_SECONDS = 5
 FAULT_LEFT = 6
 
 
-def experiment() -> dict[str, object]:
-    """What Consul would hold."""
+def experiment(percentage: int) -> dict[str, object]:
+    """What Consul would hold. The traces are shop's: what the gateway answers itself never reaches user-service."""
     return {
         "experimentName": "user-service-503-resilience",
-        "fault": {"type": "L7_HTTP_ERROR", "targetHost": HOST, "errorCode": 503, "percentage": 10},
+        "fault": {"type": "L7_HTTP_ERROR", "targetHost": HOST, "errorCode": 503, "percentage": percentage},
         "durationSeconds": 20,
         "load": {"rps": 50},
         "slo": {"maxP99LatencyMs": 1500, "minSuccessRate": 0.95},
+        "zipkin": {"serviceName": "shop"},
     }
+
+
+class Variant(NamedTuple):
+    """One kind of shop, and the fault that shows it."""
+
+    shop: tuple[str, ...] = ()
+    """Options of shop."""
+    percentage: int = 10
+
+
+RESILIENT = Variant()
+BRITTLE = Variant(shop=("--brittle",))
+# Half of the calls have to fail before the breaker opens.
+BREAKER = Variant(shop=("--breaker", "--fallback"), percentage=60)
 
 
 class Addresses(NamedTuple):
@@ -107,7 +127,7 @@ def start_service(stack: ExitStack, out: Path, name: str, *arguments: str) -> st
     return line.split()[-1]
 
 
-def start_gateway(stack: ExitStack, out: Path, upstream: str) -> tuple[str, str]:
+def start_gateway(stack: ExitStack, out: Path, upstream: str, tracing: Sequence[str]) -> tuple[str, str]:
     """Start Caddy on two free ports, on others if it cannot; returns the URLs of the gateway and its admin API."""
     for _ in range(2):
         ports = free_ports()
@@ -121,6 +141,7 @@ def start_gateway(stack: ExitStack, out: Path, upstream: str) -> tuple[str, str]
             HOST,
             "--upstream",
             upstream.removeprefix("http://"),
+            *tracing,
         )
         process = stack.enter_context(running("gateway", *arguments, out=out))
         if became_ready(process, f"http://{listen}"):
@@ -156,19 +177,19 @@ def fetch(url: str) -> bytes:
         return body
 
 
-def start_servers(stack: ExitStack, out: Path, *, brittle: bool) -> Addresses:
+def start_servers(stack: ExitStack, out: Path, variant: Variant, zipkin: str | None) -> Addresses:
     """Start all three, from the innermost outwards."""
-    users = start_service(stack, out, "user_service")
-    gateway, admin = start_gateway(stack, out, users)
-    weakness = ["--brittle"] if brittle else []
-    shop = start_service(stack, out, "shop", "--upstream", gateway, "--host", HOST, *weakness)
+    tracing = ["--zipkin", zipkin] if zipkin else []
+    users = start_service(stack, out, "user_service", *tracing)
+    gateway, admin = start_gateway(stack, out, users, tracing)
+    shop = start_service(stack, out, "shop", "--upstream", gateway, "--host", HOST, *variant.shop, *tracing)
     return Addresses(shop, gateway, admin)
 
 
-def run_pipeline(stopping: Stopping, addresses: Addresses, out: Path) -> int:
+def run_pipeline(stopping: Stopping, addresses: Addresses, out: Path, variant: Variant, zipkin: str | None) -> int:
     """Run the shipped Pipeline with the project's own runner; returns its exit code."""
     params = {
-        "experiment": json.dumps(experiment()),
+        "experiment": json.dumps(experiment(variant.percentage)),
         "target-service-url": addresses.shop,
         "waf-driver": "caddy",
         "waf-url": addresses.admin,
@@ -176,6 +197,7 @@ def run_pipeline(stopping: Stopping, addresses: Addresses, out: Path) -> int:
         "baseline-duration": "10s",
         "recovery-duration": "10s",
         "ledger": ledger_name(out),
+        "zipkin-url": zipkin or "",
     }
     arguments = [text for name, value in params.items() for text in ("-p", f"{name}={value}")]
     arguments += ["-w", f"shared-data={out}"]
@@ -223,7 +245,23 @@ def main() -> int:
     """Run the demo and return its exit code."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="demo/run", description=__doc__, formatter_class=formatter)
-    parser.add_argument("--brittle", action="store_true", help="shop without retries: the experiment fails")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--brittle",
+        dest="variant",
+        action="store_const",
+        const=BRITTLE,
+        default=RESILIENT,
+        help="shop without retries: the experiment fails",
+    )
+    kind.add_argument(
+        "--breaker",
+        dest="variant",
+        action="store_const",
+        const=BREAKER,
+        help="shop with a circuit breaker and a fallback, and most of its calls fail",
+    )
+    zipkin_option(parser)
     parser.add_argument("--out", type=Path, help="folder for data and report (default: a new one in demo/out)")
     arguments = parser.parse_args()
     out: Path = (arguments.out or HERE / "out" / time.strftime("%Y%m%d-%H%M%S")).absolute()
@@ -231,13 +269,13 @@ def main() -> int:
 
     stopping = Stopping()
     with ExitStack() as stack:
-        addresses = start_servers(stack, out, brittle=arguments.brittle)
+        addresses = start_servers(stack, out, arguments.variant, arguments.zipkin)
         for name, url in addresses._asdict().items():
             print(f"{name}: {url}", flush=True)
         before = fetch(f"{addresses.admin}/config/")
         if stopping.requested is not None:
             return 128 + stopping.requested
-        code = run_pipeline(stopping, addresses, out)
+        code = run_pipeline(stopping, addresses, out, arguments.variant, arguments.zipkin)
         left = what_is_left(addresses, before, out)
         tell(out, left)
     return FAULT_LEFT if left else code

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import RunCommand
+from tests.demo.services import service
 from tests.servers.consul import Consul
 from tests.servers.nginx_waf import NginxWaf
+from tests.servers.zipkin import Zipkin
 
 ROOT = Path(__file__).parents[2]
 KEY = "chaos/user-service-503-resilience"
@@ -26,32 +26,40 @@ def experiment_of_the_readme() -> str:
 
 
 @pytest.fixture
-def shop(nginx_waf: NginxWaf) -> Iterator[str]:
-    """The demo's shop, which retries within a budget, behind the WAF; its address."""
-    command = [sys.executable, str(ROOT / "demo/shop.py"), "--upstream", nginx_waf.url, "--host", nginx_waf.host]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), line
-        yield line.split()[-1]
-        process.terminate()
+def waf(zipkin: Zipkin) -> Iterator[NginxWaf]:
+    """The WAF in front of the demo's user-service, which reports its traces."""
+    with service("user_service", "--zipkin", zipkin.url) as users, NginxWaf(users.removeprefix("http://")) as waf:
+        yield waf
 
 
 @pytest.fixture
-def credentials(consul: Consul, nginx_waf: NginxWaf, tmp_path: Path) -> Path:
+def shop(waf: NginxWaf, zipkin: Zipkin) -> Iterator[str]:
+    """The demo's shop, which retries within a budget, behind the WAF; its address."""
+    with service("shop", "--upstream", waf.url, "--host", waf.host, "--zipkin", zipkin.url) as url:
+        yield url
+
+
+@pytest.fixture
+def credentials(consul: Consul, waf: NginxWaf, tmp_path: Path) -> Path:
     """A folder with credentials.yaml: Consul's token may read chaos/ and nothing else."""
     folder = tmp_path / "credentials"
     folder.mkdir()
     entries = [
         {"url": consul.url, "token": consul.token_for("chaos/")},
-        {"url": nginx_waf.admin_url, "token": nginx_waf.token},
+        {"url": waf.admin_url, "token": waf.token},
     ]
     (folder / "credentials.yaml").write_text(json.dumps(entries))
     return folder
 
 
 def test_the_experiment_passes_because_the_shop_retries_what_the_waf_denies(
-    consul: Consul, nginx_waf: NginxWaf, shop: str, credentials: Path, run_command: RunCommand, tmp_path: Path
+    consul: Consul,
+    waf: NginxWaf,
+    shop: str,
+    zipkin: Zipkin,
+    credentials: Path,
+    run_command: RunCommand,
+    tmp_path: Path,
 ) -> None:
     # The WAF denies a tenth of the calls. The shop tries a call three times while retries are at most a fifth of all
     # calls, so about one page in a thousand fails: far above the 0.90 asked for, and 503s are fast.
@@ -61,7 +69,7 @@ def test_the_experiment_passes_because_the_shop_retries_what_the_waf_denies(
         "chaos-steps", "run", "chaos-experiment",
         "-p", f"consul-key={KEY}", "-p", f"consul-url={consul.url}",
         "-p", f"target-service-url={shop}",
-        "-p", f"waf-url={nginx_waf.admin_url}", "-p", f"probe-url={nginx_waf.url}",
+        "-p", f"waf-url={waf.admin_url}", "-p", f"probe-url={waf.url}", "-p", f"zipkin-url={zipkin.url}",
         "-p", "baseline-duration=10s", "-p", "recovery-duration=10s",
         "-w", f"shared-data={data}", "-w", f"credentials={credentials}",
         timeout=300,
@@ -69,9 +77,14 @@ def test_the_experiment_passes_because_the_shop_retries_what_the_waf_denies(
     assert finished.code == 0, finished.stderr
     assert finished.results["verdict"] == "pass"
     report = json.loads((data / "report/verdict.json").read_text())
-    asked_and_sent = (report["dose"]["outcome"], json.loads((data / "windows/client.json").read_text())["requests"])
-    assert asked_and_sent == ("agrees", pytest.approx(120 * 50, rel=0.01))
-    assert nginx_waf.rules() == {}
-    for secret in (nginx_waf.token, json.loads((credentials / "credentials.yaml").read_text())[0]["token"]):
+    window = json.loads((data / "windows/client.json").read_text())
+    assert (report["dose"]["outcome"], window["requests"]) == ("agrees", pytest.approx(120 * 50, rel=0.01))
+    # The traces are those of the load's window, which beats lookbackSeconds; a page that has come needed user-service.
+    traces = json.loads((data / "traces/traces.json").read_text())["measured"]
+    assert (traces["startMs"], traces["endMs"]) == (window["startMs"], window["endMs"])
+    assert traces["requests"] > 0.98 * window["requests"]
+    assert {verdict["name"]: verdict["verdict"] for verdict in report["verdicts"]}["traces"] == "pass"
+    assert waf.rules() == {}
+    for secret in (waf.token, json.loads((credentials / "credentials.yaml").read_text())[0]["token"]):
         assert secret not in finished.stderr + finished.stdout
         assert not any(secret in path.read_text(errors="replace") for path in data.rglob("*") if path.is_file())

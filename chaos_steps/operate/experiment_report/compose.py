@@ -11,11 +11,13 @@ import msgspec
 
 from chaos_steps import __version__
 from chaos_steps.operate.experiment_report.document import Fault, LoadWindow, RecordMark, Report
-from chaos_steps.operate.experiment_report.judgement import Evidence, Judgement, judge
-from chaos_steps.operate.experiment_report.loads import Curves, TimeAxis, read_loads
+from chaos_steps.operate.experiment_report.explanation import explain
+from chaos_steps.operate.experiment_report.judgement import Evidence, judge
+from chaos_steps.operate.experiment_report.loads import Loads, read_loads
 from chaos_steps.operate.experiment_report.record import RunRecord
 from chaos_steps.operate.experiment_report.text import decimal
 from chaos_steps.params import rfc3339
+from chaos_steps.traces import Traces
 
 if TYPE_CHECKING:
     from chaos_steps.experiment import Experiment
@@ -25,36 +27,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composed:
-    """The document, and the curves that only the page draws."""
+    """The document, and the loads with the curves that only the page draws."""
 
     report: Report
-    axis: TimeAxis | None
-    curves: tuple[Curves, ...]
+    loads: Loads
 
 
 def compose(workspace: Workspace, evidence: Evidence, experiment: Experiment | None) -> Composed:
     """Judge the evidence and put everything that explains the judgement around it."""
     judgement = judge(evidence)
     fault = _fault(evidence.record)
-    axis, windows, curves = read_loads(workspace, None if fault is None else fault.start_ms)
+    loads = read_loads(workspace, fault)
+    verdicts = tuple(_in_order(evidence))
+    traces = (workspace.read(f"traces/{verdict.name}.json", Traces) for verdict in verdicts)
     report = Report(
         run=workspace.run,
         verdict=judgement.verdict,
         exit_code=judgement.exit_code,
         summary=judgement.summary,
+        explanation=explain(workspace.run, judgement, verdicts, fault, loads.windows),
         reasons=judgement.reasons,
-        notes=tuple(_notes(evidence, judgement, fault, windows)),
+        notes=tuple(_notes(evidence, fault, loads.windows)),
         experiment=None if experiment is None else _set_fields(experiment),
         expected=evidence.expected,
-        verdicts=tuple(_in_order(evidence)),
+        verdicts=verdicts,
+        traces=tuple(each for each in traces if each is not None),
         fault=fault,
         dose=judgement.dose,
-        windows=tuple(windows),
+        windows=loads.windows,
         marks=tuple(_mark(mark) for mark in evidence.record.marks.values()),
         claims=tuple(str(claim) for claim in evidence.claims),
         versions={"chaos-steps": __version__, "python": platform.python_version()},
     )
-    return Composed(report, axis, tuple(curves))
+    return Composed(report, loads)
 
 
 def _set_fields(experiment: Experiment) -> dict[str, Any]:
@@ -110,12 +115,7 @@ def _owner(owner: Owner) -> str:
     return f"{owner.host}, process {owner.pid}"
 
 
-def _notes(
-    evidence: Evidence, judgement: Judgement, fault: Fault | None, windows: Sequence[LoadWindow]
-) -> Iterator[str]:
-    dose = judgement.dose
-    if dose is not None and dose.outcome == "not-measured":
-        yield dose.message
+def _notes(evidence: Evidence, fault: Fault | None, windows: Sequence[LoadWindow]) -> Iterator[str]:
     for name in evidence.left_out:
         if name not in evidence.verdicts:
             yield f"The judge {name} was left out: the parameter that it needs is empty."

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chaos_steps.traces import Traces
 from chaos_steps.workspace import Document, Verdict
 
 RunVerdict = Literal["pass", "fail", "inconclusive", "invalid", "disabled"]
@@ -52,7 +53,7 @@ Outcome = Literal["agrees", "under", "over", "measured", "not-measured"]
 
 
 class Dose(Part, frozen=True, kw_only=True):
-    """Which share of the requests was to be faulted, and which was."""
+    """Which share of the requests was to be faulted, by how much delayed, and what was measured of it."""
 
     outcome: Outcome
     message: str
@@ -68,7 +69,21 @@ class Dose(Part, frozen=True, kw_only=True):
     """Lower end of the exact interval of the share."""
     high: float | None = None
     """Upper end of the exact interval of the share."""
+    delay_ms: float | None = None
+    """By how much delayed answers took longer than others, by their medians; at most that, if the lower end is 0."""
+    delay_low_ms: float | None = None
+    """Lower end of the interval of the delay."""
+    delay_high_ms: float | None = None
+    """Upper end of the interval of the delay; null: open, or no delay was measured."""
     confidence: float | None = None
+    """Of either interval."""
+
+
+Phase = Literal["before", "during", "after"]
+"""How a load stands to the fault by their clocks: where its middle lies."""
+
+PHASES: dict[str, str] = {"before": "before the fault", "during": "under the fault", "after": "after the fault"}
+"""Phases in words."""
 
 
 class LoadWindow(Part, frozen=True, kw_only=True):
@@ -80,6 +95,8 @@ class LoadWindow(Part, frozen=True, kw_only=True):
     source: str
     requests: int | None
     dropped: int | None
+    phase: Phase | None = None
+    """Null: there was no fault, or the clocks disagree too much to tell."""
     points: bool
     """Whether there are points that the window vouches for; the numbers below come from them."""
     failures: int | None = None
@@ -88,6 +105,8 @@ class LoadWindow(Part, frozen=True, kw_only=True):
     success_rate: float | None = None
     p50_latency_ms: float | None = None
     p99_latency_ms: float | None = None
+    percentiles_ms: dict[str, float] = {}
+    """Latency by percentile, `p50` to `p99.9`, and `max`; empty without answers."""
     statuses: dict[str, int] = {}
     """Requests by HTTP status; `none`: no answer."""
 
@@ -104,6 +123,19 @@ class RecordMark(Part, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
+class Explanation(Part, frozen=True, kw_only=True):
+    """The verdict for somebody who has never seen a report; whole sentences."""
+
+    tried: str
+    """What was done to the target, and under which load."""
+    grounds: tuple[str, ...] = ()
+    """What a verdict without reasons rests on."""
+    sure: str
+    """How sure the verdict is."""
+    needed: tuple[str, ...] = ()
+    """What more it would take: to decide, to make the run valid, to be surer; empty: nothing."""
+
+
 class Report(Document, frozen=True, kw_only=True):
     """What experiment-report writes to report/verdict.json."""
 
@@ -111,6 +143,7 @@ class Report(Document, frozen=True, kw_only=True):
     exit_code: Annotated[int, msgspec.Meta(ge=0, le=7)]
     summary: str
     """The verdict in one sentence."""
+    explanation: Explanation
     reasons: tuple[Reason, ...] = ()
     """The weightiest first; empty when the run passed."""
     notes: tuple[str, ...] = ()
@@ -120,6 +153,8 @@ class Report(Document, frozen=True, kw_only=True):
     expected: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     """What each judge decided, with its checks."""
+    traces: tuple[Traces, ...] = ()
+    """What the judges of traces saw besides, in the order of their verdicts."""
     fault: Fault | None = None
     dose: Dose | None = None
     windows: tuple[LoadWindow, ...] = ()

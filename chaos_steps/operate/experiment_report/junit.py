@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from chaos_steps.operate.experiment_report.checks import describe, why
+from chaos_steps.operate.experiment_report import tracing
+from chaos_steps.operate.experiment_report.checks import describe, warnings, why
 from chaos_steps.operate.experiment_report.document import Report
 from chaos_steps.operate.experiment_report.text import decimal, printable
 from chaos_steps.params import rfc3339
@@ -97,13 +98,29 @@ def render(report: Report) -> bytes:
         ET.SubElement(properties, "property", name=name, value=printable(value))
     for case in found:
         _add(suite, case, _experiment_name(report))
-    ET.SubElement(suite, "system-out").text = printable(report.summary)
+    ET.SubElement(suite, "system-out").text = "\n".join(printable(line) for line in _told(report))
     ET.SubElement(suite, "system-err").text = "\n".join(
         printable(f"{reason.subject}: {reason.message}") for reason in report.reasons
     )
     ET.indent(suite)
     content: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
     return content + b"\n"
+
+
+def _told(report: Report) -> Iterator[str]:
+    """What the page says in words; the schema gives a passed case no room for any."""
+    explanation = report.explanation
+    yield report.summary
+    yield from explanation.grounds
+    yield f"How sure: {explanation.sure}"
+    yield from (f"Needed: {needed}" for needed in explanation.needed)
+    yield f"Tried: {explanation.tried}"
+    yield from (f"Note: {warning}" for warning in warnings(report.verdicts, report.notes))
+    for traces in report.traces:
+        for pair in tracing.edges(traces):
+            attempts = ", ".join(f"{row.attempts} ({row.phase})" for row in pair.rows)
+            yield f"Attempts per request, {pair.caller} to {pair.callee}: {attempts}"
+        yield from (f"Dependency {link.parent} to {link.child}: {state}" for link, state in tracing.changed(traces))
 
 
 def _add(suite: ET.Element, case: Case, experiment: str) -> None:

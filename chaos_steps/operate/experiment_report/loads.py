@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chaos_steps.operate.experiment_report.document import LoadWindow
+from chaos_steps.operate.experiment_report.distribution import Distribution, distribution, percentiles
+from chaos_steps.operate.experiment_report.document import Fault, LoadWindow, Phase
 from chaos_steps.stats import quantile_rank
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from chaos_steps.points import Summary
     from chaos_steps.workspace import Window, Workspace
 
 _MOST_BINS = 240
@@ -76,22 +78,49 @@ class Curves:
     """The same of the failed ones."""
 
 
-def read_loads(workspace: Workspace, origin_ms: int | None) -> tuple[TimeAxis | None, list[LoadWindow], list[Curves]]:
-    """Every load of the run, by start. Without any window there is no axis."""
+@dataclass(frozen=True)
+class Loads:
+    """Every load of a run, by start; curves and distributions are of those that have points."""
+
+    axis: TimeAxis | None = None
+    """None: there is no load."""
+    windows: tuple[LoadWindow, ...] = ()
+    curves: tuple[Curves, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
+
+
+def read_loads(workspace: Workspace, fault: Fault | None) -> Loads:
+    """Read and reduce all loads of the run; the fault, if there was one, gives the time axis its origin."""
+    from chaos_steps.points import summarize  # noqa: PLC0415
+
     windows = sorted(workspace.windows().values(), key=lambda window: (window.start_ms, window.name))
     if not windows:
-        return None, [], []
-    axis = TimeAxis.over(windows, origin_ms)
-    summaries, curves = [], []
+        return Loads()
+    axis = TimeAxis.over(windows, None if fault is None else fault.start_ms)
+    read, curves, distributions = [], [], []
     for window in windows:
         points = workspace.read_points(window.name)
-        summaries.append(_summary(window, points))
+        summary = None if points is None else summarize(points)
+        read.append(_load_window(window, _phase(window, fault, axis), points, summary))
         if points is not None and len(points):
             curves.append(_curves(window.name, points, axis, len(windows)))
-    return axis, summaries, curves
+        if summary is not None and len(summary.durations_us):
+            distributions.append(distribution(window.name, summary.durations_us))
+    return Loads(axis, tuple(read), tuple(curves), tuple(distributions))
 
 
-def _summary(window: Window, points: NDArray[Any] | None) -> LoadWindow:
+def _phase(window: Window, fault: Fault | None, axis: TimeAxis) -> Phase | None:
+    if fault is None or not axis.begins_at(fault.start_ms):
+        return None
+    middle = (window.start_ms + window.end_ms) / 2
+    if middle < fault.start_ms:
+        return "before"
+    return "during" if fault.end_ms is None or middle <= fault.end_ms else "after"
+
+
+def _load_window(
+    window: Window, phase: Phase | None, points: NDArray[Any] | None, summary: Summary | None
+) -> LoadWindow:
     return LoadWindow(
         name=window.name,
         start_ms=window.start_ms,
@@ -99,24 +128,24 @@ def _summary(window: Window, points: NDArray[Any] | None) -> LoadWindow:
         source=window.source,
         requests=window.requests,
         dropped=window.dropped,
+        phase=phase,
         points=points is not None,
-        **({} if points is None else _seen(points)),
+        **({} if points is None or summary is None else _seen(points, summary)),
     )
 
 
-def _seen(points: NDArray[Any]) -> dict[str, Any]:
+def _seen(points: NDArray[Any], summary: Summary) -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415
 
-    from chaos_steps.points import summarize  # noqa: PLC0415
-
-    summary = summarize(points)
     statuses, counts = np.unique(points["status"], return_counts=True)
+    spread = percentiles(summary.durations_us)
     return {
         "failures": summary.requests - summary.successes,
         "connection_errors": summary.unanswered,
         "success_rate": summary.success_rate,
-        "p50_latency_ms": _quantile(summary.durations_us, 0.5),
+        "p50_latency_ms": spread.get("p50"),
         "p99_latency_ms": summary.p99_latency_ms,
+        "percentiles_ms": spread,
         "statuses": {
             str(status) if status else "none": int(count) for status, count in zip(statuses, counts, strict=True)
         },

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaos_steps.operate.experiment_report import checks, text
+from chaos_steps.operate.experiment_report import canvas, checks, tails, text, timeline, tracing
 from chaos_steps.operate.experiment_report.compose import Composed
-from chaos_steps.operate.experiment_report.document import Report
+from chaos_steps.operate.experiment_report.distribution import PERCENTILES
+from chaos_steps.operate.experiment_report.document import PHASES, LoadWindow, Report
 from chaos_steps.params import format_number, rfc3339
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from chaos_steps.workspace import Check
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
-_BAR_WIDTH = 150
+_BAR_WIDTH = 120
+_NOT_SETTINGS = ("run", "experimentName", "source")
 
 
 def render(composed: Composed) -> str:
     """The page."""
-    report = composed.report
+    report, loads = composed.report, composed.loads
+    experiment = report.experiment or {}
     return (
         _environment()
         .from_string(_TEMPLATE.read_text())
         .render(
             report=report,
-            name=(report.experiment or {}).get("experimentName") or "Experiment",
-            grounds=list(_grounds(report)),
-            plot=_plot(composed),
-            bin_width=text.seconds(composed.axis.bin_seconds) if composed.axis else "",
-            configuration={key: item for key, item in _flat(report.experiment or {}) if key != "run"},
+            warnings=list(checks.warnings(report.verdicts, report.notes)),
+            name=experiment.get("experimentName") or "Experiment",
+            phases=PHASES,
+            timeline=_timeline(composed),
+            bins=_bins(composed),
+            bin_width=text.seconds(loads.axis.bin_seconds) if loads.axis else "",
+            tails=_tails(composed),
+            styles=_styles(report),
+            percentiles=tuple(PERCENTILES),
+            tracing=tracing,
+            settings=dict(_flat({key: item for key, item in experiment.items() if key not in _NOT_SETTINGS})),
+            source=experiment.get("source") or {},
         )
     )
 
@@ -54,6 +66,7 @@ def _environment() -> Environment:
         "percent": text.percent,
         "seconds": text.seconds,
         "at": lambda epoch_ms: rfc3339(epoch_ms / 1000),
+        "label": checks.label,
         "value": checks.value,
         "limit": checks.limit,
         "interval": checks.interval,
@@ -64,42 +77,113 @@ def _environment() -> Environment:
     return environment
 
 
-def _grounds(report: Report) -> Iterator[str]:
-    """What speaks for the verdict of a run that passed."""
-    if report.verdict != "pass":
-        return
-    decided = [check for verdict in report.verdicts for check in verdict.checks]
-    yield f"{len(report.verdicts)} judges, {len(decided)} checks: all met."
-    if report.fault is not None:
-        yield f"The fault was in its target at all {report.fault.read_backs} read-backs and is gone."
-    if report.dose is not None:
-        yield report.dose.message
+# Plots, and what their legends and tables need.
 
 
-def _plot(composed: Composed) -> Any:
-    from markupsafe import Markup  # noqa: PLC0415
+@dataclass(frozen=True)
+class Style:
+    """How a load is drawn: CSS's names of its colour and its kind of line."""
 
-    from chaos_steps.operate.experiment_report.plot import FaultBand, Lines, draw  # noqa: PLC0415
+    ink: str
+    dash: str
 
-    if composed.axis is None or not composed.curves:
-        return None
-    report, axis, fault = composed.report, composed.axis, composed.report.fault
+
+def _styles(report: Report) -> dict[str, Style]:
+    return {
+        window.name: Style(canvas.load_ink(number), canvas.load_dash(number))
+        for number, window in enumerate(report.windows)
+    }
+
+
+def _timeline(composed: Composed) -> dict[str, Markup]:
+    """One drawing for each format by its name; empty when there is nothing to draw."""
+    report, axis, fault = composed.report, composed.loads.axis, composed.report.fault
+    if axis is None or not composed.loads.curves:
+        return {}
     band = None
     if fault is not None and axis.begins_at(fault.start_ms):
         end = None if fault.end_ms is None else axis.seconds(fault.end_ms)
-        band = FaultBand(axis.seconds(fault.start_ms), end, _fault_label(report))
-    limits = [check for verdict in report.verdicts for check in verdict.checks]
-    lines = Lines(
-        latency_ms=sorted({check.limit for check in limits if check.metric == "p99-latency-ms"}),
-        failed_share=sorted({1 - check.limit for check in limits if check.metric == "success-rate"}),
+        band = timeline.FaultBand(axis.seconds(fault.start_ms), end, _fault_label(report))
+    lines = timeline.Lines(
+        latency_ms=_limits(report, "p99-latency-ms"),
+        failed_share=[1 - limit for limit in _limits(report, "success-rate")],
     )
-    return Markup(draw(axis, report.windows, composed.curves, band, lines))  # noqa: S704 - drawn here, texts escaped by matplotlib
+    return _drawn(lambda size: timeline.draw(size, axis, composed.loads, band, lines))
+
+
+def _tails(composed: Composed) -> dict[str, Markup]:
+    """As `_timeline`."""
+    report = composed.report
+    distributions = {each.name: each for each in composed.loads.distributions}
+    drawn = [
+        tails.Tail(number, distributions[window.name], _judged_p99(report, window))
+        for number, window in enumerate(report.windows)
+        if window.name in distributions
+    ]
+    return _drawn(lambda size: tails.draw(size, drawn, _limits(report, "p99-latency-ms"))) if drawn else {}
+
+
+def _drawn(draw: Callable[[canvas.Format], str]) -> dict[str, Markup]:
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return {size.name: Markup(draw(size)) for size in canvas.FORMATS}  # noqa: S704 - drawn here, texts escaped by matplotlib
+
+
+def _limits(report: Report, metric: str) -> list[float]:
+    """The limits on a metric, each once."""
+    return sorted({check.limit for verdict in report.verdicts for check in verdict.checks if check.metric == metric})
+
+
+def _judged_p99(report: Report, window: LoadWindow) -> Check | None:
+    """The check with an interval of the P99 that is drawn: of these very points."""
+    for verdict in report.verdicts:
+        for check in verdict.checks:
+            drawn = verdict.window == window.name and check.value == window.p99_latency_ms
+            if drawn and check.metric == "p99-latency-ms" and check.confidence:
+                return check
+    return None
 
 
 def _fault_label(report: Report) -> str:
     asked = None if report.dose is None else report.dose.asked_share
     kind = (report.experiment or {}).get("fault", {}).get("type") or (report.fault.kind if report.fault else "")
     return f"fault {kind}{'' if asked is None else f' {text.percent(asked)}'}"
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of a load's curves."""
+
+    start: str
+    """Seconds on the plot's axis."""
+    requests: int
+    failures: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+def _bins(composed: Composed) -> dict[str, list[Bin]]:
+    """The numbers behind the timeline, by load."""
+    axis = composed.loads.axis
+    width = axis.bin_seconds if axis else 0.0
+    return {
+        curve.name: [
+            Bin(
+                start=text.decimal(float(time) - width / 2, 1),
+                requests=int(requests),
+                failures=int(failures),
+                p50_ms=None if math.isnan(p50) else float(p50),
+                p99_ms=None if math.isnan(p99) else float(p99),
+            )
+            for time, requests, failures, p50, p99 in zip(
+                curve.time, curve.requests, curve.failures, curve.p50, curve.p99, strict=True
+            )
+        ]
+        for curve in composed.loads.curves
+    }
+
+
+# Checks and settings.
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import re
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
+POINTS = " %-points"
+"""Unit of a difference of two shares."""
 _BLANKS = re.compile(r"\s+")
 
 
@@ -19,7 +21,8 @@ def printable(text: str) -> str:
 def decimal(value: float, digits: int) -> str:
     """At most so many digits after the point, no trailing zeros, no exponent."""
     text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def percent(share: float) -> str:
@@ -46,4 +49,8 @@ def measure(metric: str, value: float) -> str:
         return milliseconds(value)
     if metric.endswith(("-rate", "-share")):
         return percent(value)
+    if metric.endswith("-percent"):
+        return f"{decimal(value, 1)} %"
+    if metric.endswith("-drop"):
+        return f"{decimal(100 * value, 2)}{POINTS}"
     return decimal(value, 3)

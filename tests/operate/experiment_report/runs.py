@@ -13,6 +13,7 @@ from chaos_steps.experiment import ExperimentFile, Source, file_of, parse
 from chaos_steps.ledger.documents import Claim, Mark, MarkName, Owner
 from chaos_steps.operate.experiment_report.judgement import Evidence
 from chaos_steps.operate.experiment_report.record import read_record
+from chaos_steps.traces import Edge, Link, Traces, TraceWindow
 from chaos_steps.workspace import Check, ErrorRecord, Verdict, Window, Workspace, points_dtype
 
 RUN = "run-1"
@@ -93,7 +94,7 @@ def evidence(
     marks: Mapping[Any, Mark] | None = None,
     claims: tuple[Claim, ...] = (),
     left_out: tuple[str, ...] = (),
-    **required: bool,
+    **required: Any,
 ) -> Evidence:
     """What a run that passed leaves, with what the test changes."""
     verdicts = tuple(verdict(name) for name in expected) if verdicts is None else verdicts
@@ -181,3 +182,88 @@ def fill_workspace(
     workspace.write_verdict(checked("client", "client", client_p99, client_rate))
     workspace.write_verdict(checked("recovery", "recovery", 75.0, 1.0))
     return workspace
+
+
+def _trace_window(name: str, start_ms: int, requests: int, errors: int, edges: tuple[Edge, ...]) -> TraceWindow:
+    return TraceWindow(
+        window=name,
+        start_ms=start_ms,
+        end_ms=start_ms + 15_000,
+        traces=requests,
+        spans=4 * requests,
+        requests=requests,
+        errors=errors,
+        without_duration=0,
+        p99_latency_ms=70.0,
+        success_rate=1 - errors / requests,
+        edges=edges,
+    )
+
+
+def traces(name: str = "traces", service: str = "shop", callee: str = "user-service", other: str = "stock") -> Traces:
+    """What zipkin-slo saw of a service that calls two others: it retries one, and gives up on the other."""
+    before = (
+        Edge(caller=service, callee=callee, requests=300, calling=300, calls=300),
+        Edge(caller=service, callee=other, requests=300, calling=150, calls=150),
+    )
+    during = (
+        Edge(caller=service, callee=callee, requests=1450, calling=1450, calls=1612, errors=163, timeouts=4, lost=1),
+        Edge(
+            caller=service,
+            callee=other,
+            requests=1450,
+            calling=700,
+            calls=700,
+            errors=350,
+            cut_short=345,
+            lost=350,
+            fallbacks=349,
+        ),
+    )
+    return Traces(
+        run=RUN,
+        name=name,
+        service=service,
+        side="server",
+        caller=None,
+        error_rule="tag",
+        measured=_trace_window("client", FAULT_MS + 1000, 1450, 2, during),
+        baseline=_trace_window("baseline", START_MS, 300, 0, before),
+        links=(
+            Link(parent=service, child=callee, calls_before=300, errors_before=0, calls=1612, errors=163),
+            Link(parent=service, child=other, calls_before=150, errors_before=0, calls=700, errors=350),
+            Link(parent=other, child="db", calls_before=150, errors_before=0, calls=0, errors=0),
+            Link(parent="gateway", child=service, calls_before=300, errors_before=1, calls=1450, errors=2),
+        ),
+    )
+
+
+def add_traces(workspace: Workspace, found: Traces, *notes: str) -> None:
+    """A judge of traces that passed, with its document beside its verdict."""
+    checks = (
+        Check(
+            metric="p99-increase-percent",
+            limit=50,
+            comparison="<=",
+            decision="pass",
+            value=12.34,
+            low=-8.25,
+            high=31.0,
+            confidence=0.95,
+        ),
+        Check(
+            metric="success-drop",
+            limit=0.02,
+            comparison="<=",
+            decision="pass",
+            value=0.00138,
+            low=-0.0121,
+            high=0.00612,
+            confidence=0.95,
+        ),
+        Check(metric="attempts-per-request", limit=1.5, comparison="<=", decision="pass", value=1.1117),
+    )
+    workspace.write_verdict(
+        verdict(found.name, checks=checks, window="client", requests=found.measured.requests, notes=notes)
+    )
+    workspace.write_json(f"traces/{found.name}.json", found)

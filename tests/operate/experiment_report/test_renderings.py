@@ -75,7 +75,7 @@ def hostile(root: Path, text: str) -> Composed:
     built = compose(workspace, given, experiment(json.dumps(config)))
     # The experiment's own rules refuse control characters in a name; the renderings do not rely on them.
     settings = {**(built.report.experiment or {}), "experimentName": text, text: text, "fault": {"type": text}}
-    return Composed(_with(built.report, experiment=settings, notes=(text,)), built.axis, built.curves)
+    return Composed(_with(built.report, experiment=settings, notes=(text,)), built.loads)
 
 
 def _with(report: Report, **changes: Any) -> Report:
@@ -150,7 +150,7 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
 def test_the_page_says_the_verdict_and_why_before_anything_else(tmp_path: Path) -> None:
     text = Elements(page.render(composed(tmp_path, client_rate=0.871, failing=0.13))).text
     text = " ".join(text[text.index("chaos experiment") :].split())
-    verdict_and_reason = "failexit code 1 A limit was breached. client: success-rate is 87.1 %"
+    verdict_and_reason = "failexit code 1 A limit was breached. Why client: success-rate is 87.1 %"
     assert text.startswith(f"chaos experiment, run run-1 user-service-503-resilience {verdict_and_reason}")
 
 

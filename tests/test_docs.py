@@ -75,11 +75,19 @@ def test_the_example_of_credentials_is_read(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_readmes_options_are_those_of_the_commands(run_command: RunCommand) -> None:
     used = re.findall(
-        r"^    (waf-inject|experiment-check|fault-revert) (.*(?:\\\n.*)*)$",
+        r"^    (waf-inject|experiment-check|fault-revert|zipkin-slo) (.*(?:\\\n.*)*)$",
         (ROOT / "README.md").read_text(),
         re.MULTILINE,
     )
-    assert len(used) >= 4
+    assert len(used) >= 5
     for name, words in used:
         shown = run_command(name, "--help").stdout
         assert [option for option in re.findall(r"--[a-z][a-z-]+", words) if option not in shown] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "tekton/pipelines/chaos-experiment/README.md"])
+def test_the_params_that_a_page_gives_are_those_of_the_pipeline(page: str) -> None:
+    file = ROOT / "tekton/pipelines/chaos-experiment/chaos-experiment.yaml"
+    declared = {param["name"] for param in yaml.safe_load(file.read_text())["spec"]["params"]}
+    given = set(re.findall(r"-p ([a-z-]+)=", (ROOT / page).read_text()))
+    assert {"target-service-url", "waf-url"} <= given <= declared

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from chaos_steps.judge.zipkin_slo.api import Query
 from chaos_steps.judge.zipkin_slo.spans import Trace
 
@@ -9,6 +11,9 @@ from chaos_steps.judge.zipkin_slo.spans import Trace
 def trace_id(trace: Trace) -> str:
     """The id of a trace. Where Zipkin's ids are not strict, some of its spans have 64 bits of it and some all 128."""
     return max(span.trace_id for span in trace)
+
+
+_TIMESTAMP = attrgetter("timestamp")
 
 
 class Once:
@@ -29,14 +34,11 @@ class Once:
 
         0 if it does not belong to the interval or has passed before.
         """
-        root = earliest = latest = 0
-        for span in trace:
-            began = span.timestamp
-            if began:
-                latest = max(latest, began)
-                earliest = min(earliest or began, began)
-                if not root and span.parent_id is None:
-                    root = began
+        times = list(filter(None, map(_TIMESTAMP, trace)))
+        if not times:
+            return 0
+        earliest, latest = min(times), max(times)
+        root = next((span.timestamp for span in trace if span.parent_id is None and span.timestamp), None)
         began = root or earliest
         if not self._start_us <= began <= self._end_us:
             return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos_steps.errors import TooLarge
 from chaos_steps.judge.zipkin_slo.api import Api, Query
@@ -12,7 +13,7 @@ from chaos_steps.judge.zipkin_slo.slices import LIMIT, halves
 # OpenTelemetry's tracers send what they have every 5 s, Brave's every second.
 _REST_SECONDS = 6.0
 _LOOK_SECONDS = 1.0
-_MOST_BYTES = 2 * 1024 * 1024
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 def settle(api: Api, interval: Query, seconds: float) -> bool:
@@ -23,10 +24,12 @@ def settle(api: Api, interval: Query, seconds: float) -> bool:
     deadline = min(interval.end_ms / 1000, time.time()) + seconds
     if time.time() >= deadline:
         return True
-    known, changed, since = _at_the_end(api, interval), False, time.time()
+    # What began earlier than this and is reported after the end took so long that it would come too late anyway.
+    tail = replace(interval, start_ms=max(interval.start_ms, interval.end_ms - math.ceil(1000 * seconds)))
+    known, changed, since = _count(api, tail), False, time.time()
     while time.time() < deadline and time.time() - since < _REST_SECONDS:
         time.sleep(max(0.0, min(_LOOK_SECONDS, deadline - time.time())))
-        found = _at_the_end(api, known.part)
+        found = _count(api, known.part)
         if found != known:
             known, changed, since = found, True, time.time()
     return not changed or time.time() - since >= _REST_SECONDS
@@ -40,8 +43,7 @@ class _Count:
     spans: int
 
 
-def _at_the_end(api: Api, interval: Query) -> _Count:
-    part = interval
+def _count(api: Api, part: Query) -> _Count:
     while True:
         try:
             response = api.traces(part, limit=LIMIT, max_body=_MOST_BYTES)

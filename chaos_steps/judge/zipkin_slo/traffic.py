@@ -35,9 +35,12 @@ class Subject:
 
 
 class Traffic:
-    """Collects the answers of slices; memory grows by the duration of each request."""
+    """Collects the answers of slices; memory grows by the duration of each request.
 
-    def __init__(self, subject: Subject, interval: Interval) -> None:
+    `calls`: also those between services, which takes about as long as all the rest.
+    """
+
+    def __init__(self, subject: Subject, interval: Interval, *, calls: bool) -> None:
         select = called_by(subject.caller, subject.service) if subject.caller else served_by(subject.service)
         self.interval = interval
         self.requests = Requests(select, subject.error_rule)
@@ -45,7 +48,7 @@ class Traffic:
         self.spans = 0
         self.first_us = 0
         """When the first of the traces began; 0 without any."""
-        self._patterns = Patterns(subject.traced, subject.error_rule)
+        self._patterns = Patterns(subject.traced, subject.error_rule) if calls else None
         self._once = Once(interval.start_ms, interval.end_ms)
 
     def take(self, answer: Answer) -> None:
@@ -58,11 +61,12 @@ class Traffic:
                 self.traces += 1
                 self.spans += len(trace)
                 self.requests.add(spans)
-                self._patterns.add(spans)
+                if self._patterns:
+                    self._patterns.add(spans)
 
     def edges(self, known: Iterable[Edge] = ()) -> tuple[Edge, ...]:
         """The calls between services, see `Patterns.edges`."""
-        return self._patterns.edges(known)
+        return self._patterns.edges(known) if self._patterns else ()
 
     def document(self, edges: tuple[Edge, ...]) -> TraceWindow:
         """As it stands in traces/NAME.json."""

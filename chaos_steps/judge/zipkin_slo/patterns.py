@@ -170,8 +170,8 @@ class _Tree:
 
 
 def _parent(spans: list[Span]) -> str | None:
-    """Parent id that the first span of an id gives: a shared SERVER span may lack it, or give its own id."""
-    return next((span.parent_id for span in spans if span.parent_id not in (None, span.id)), None)
+    """Parent id of the spans of one id, as the first of them says that has one: a shared SERVER span may lack it."""
+    return next((span.parent_id for span in spans if span.parent_id is not None), None)
 
 
 def _inwards(span: Span) -> tuple[bool, int, str, str]:

@@ -109,6 +109,7 @@ def test_a_service_that_calls_itself_may_share_an_id_too() -> None:
         ([], "unknown"),
         ([server("3", "users", "2")], "users"),
         ([server("3", None, "2")], "unknown"),
+        ([server("3", None, "2", duration=90), server("4", "users", "2", duration=80)], "users"),
         ([server("3", "a-service", "2", duration=80), server("4", "gateway", "2", duration=90)], "gateway"),
         ([server("2", "gateway", shared=True, duration=90), server("4", "a-service", "2", duration=80)], "gateway"),
         ([client("3", "proxy", "2", remote="users"), server("3", "users", "2", shared=True)], "unknown"),

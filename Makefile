@@ -16,7 +16,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: venv ## get everything the tests need: Python packages, servers built from Go or got from Maven, Debian packages
-	@missing=0; tools/servers/debian || missing=1; tools/servers/build consul zipkin || missing=1; exit $$missing
+	@missing=0; tools/servers/debian || missing=1; tools/servers/build consul zipkin kubernetes || missing=1; exit $$missing
 
 venv: .venv/.developer
 

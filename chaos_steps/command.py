@@ -335,8 +335,8 @@ def _common_options(command: Command) -> list[click.Parameter]:
                 ["--ledger"],
                 env="CHAOS_LEDGER",
                 common=True,
-                show_default="a folder under $XDG_STATE_HOME/chaos-steps; none in a pod",
-                help="Where claims and run records are: file:DIR, the same for all commands of a run.",
+                show_default="in a pod kube: of $CHAOS_LEDGER_NAMESPACE or its own; else a folder in $XDG_STATE_HOME",
+                help="Where claims and run records are: file:DIR or kube:NAMESPACE, for all commands of a run the same.",
             )
         )
     if command.limits:

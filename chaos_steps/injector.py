@@ -175,8 +175,9 @@ def _hold(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None
 def _end_what_never_began(ctx: Context, error: ChaosError) -> None:
     """Write fault-ended when no fault of the run was or will be there, so that its load does not wait for one."""
     with signals.deferred(), contextlib.suppress(Unavailable):
-        if "fault-active" not in ctx.ledger.marks(ctx.run) and not ctx.ledger.claims(ctx.run):
-            ctx.ledger.mark(ctx.run, "fault-ended", reason=f"nothing was injected: {error}")
+        ledger = ctx.ledger.hurried()
+        if "fault-active" not in ledger.marks(ctx.run) and not ledger.claims(ctx.run):
+            ledger.mark(ctx.run, "fault-ended", reason=f"nothing was injected: {error}")
 
 
 def _hold_fault(ctx: Context, aim: Callable[[], Aim], options: dict[str, Any]) -> None:
@@ -271,8 +272,11 @@ def _status(ctx: Context, aim: Callable[[], Aim], _options: dict[str, Any]) -> N
 
 
 def _state_of(claim: Claim) -> str:
+    from chaos_steps.ledger.documents import Unreadable  # noqa: PLC0415
     from chaos_steps.ledger.faults import target_of  # noqa: PLC0415
 
+    if isinstance(claim, Unreadable):
+        raise Unavailable(f"{claim}: {claim.why}")
     target, change = target_of(claim), claim.change
     if change is None:
         return "absent"
@@ -301,7 +305,7 @@ def _injection(ctx: Context, fault: Fault, ttl: float, lease: float | None) -> I
     from chaos_steps.ledger.injection import Injection  # noqa: PLC0415
 
     ctx.result("run", ctx.run)
-    return Injection(ctx.ledger, fault, ctx.run, ttl, lease)
+    return Injection(ctx.ledger.hurried(), fault, ctx.run, ttl, lease)
 
 
 def _probe(ctx: Context, fault: Fault, url: str | None) -> Any:
@@ -326,10 +330,9 @@ def _injector(ctx: Context) -> Injector:
 
 
 def _claim_on(ctx: Context, target: Target) -> Claim | None:
-    return next(
-        (claim for claim in ctx.ledger.claims() if (claim.kind, claim.identity) == (target.kind, target.identity)),
-        None,
-    )
+    from chaos_steps.ledger.documents import key_of  # noqa: PLC0415
+
+    return ctx.ledger.find(key_of(target.kind, target.identity))
 
 
 def needed(flag: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from hypothesis import settings
 from tests.running import Finished, Running, clean_environment
 from tests.servers.caddy import Caddy
 from tests.servers.consul import Consul
+from tests.servers.kubernetes import Kubernetes
 from tests.servers.nginx_waf import NginxWaf
 from tests.servers.program import find_program
 from tests.servers.upstream import Upstream
@@ -58,6 +59,13 @@ def zipkin() -> Iterator[Zipkin]:
     """One Zipkin for all tests, which tell their traces apart by service names of their own."""
     with Zipkin() as zipkin:
         yield zipkin
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[Kubernetes]:
+    """One API server for all tests, each of which uses a namespace of its own."""
+    with Kubernetes() as kubernetes:
+        yield kubernetes
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ import msgspec
 
 PROTOCOL = 1
 
+UNKNOWN = "?"
+"""In place of what could not be read of a claim."""
+
 MarkName = Literal["load-ready", "fault-active", "load-started", "load-done", "fault-ended", "closed"]
 
 START_BOUND = 2.0
@@ -73,10 +76,69 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def key(self) -> str:
         """Name of the target in the ledger: one claim a key."""
-        return hashlib.sha256(f"{self.kind}\n{self.identity}".encode()).hexdigest()[:32]
+        return key_of(self.kind, self.identity)
+
+    def may_be_of(self, run: str) -> bool:
+        """Whether the run may have made it."""
+        return self.run == run
 
     def __str__(self) -> str:
         return f"claim {self.id} of run {self.run} on {self.kind} {self.identity}"
+
+
+class Unreadable(Claim, frozen=True, kw_only=True):
+    """A claim of another version, or a damaged one: as much as could be told, enough to name it, not to act on it."""
+
+    why: str
+    """What is wrong with it, and what to do."""
+
+    def may_be_of(self, run: str) -> bool:
+        """Whose it is may be among what could not be read: then it may be anybody's."""
+        return self.run in (run, UNKNOWN)
+
+
+def key_of(kind: str, identity: str) -> str:
+    """The key of a target."""
+    return hashlib.sha256(f"{kind}\n{identity}".encode()).hexdigest()[:32]
+
+
+def read_claim(content: bytes, claim_id: str, place: str) -> Claim:
+    """Decode a claim; one that cannot be decoded comes out as Unreadable.
+
+    `claim_id` is its id when it does not tell its own, `place` says for people where it is.
+    """
+    fields: Any = None
+    try:
+        fields = msgspec.json.decode(content)
+        if isinstance(fields, dict) and fields.get("protocol") != PROTOCOL:
+            version = fields.get("protocol")
+            why = f"it has protocol version {version}, this program knows {PROTOCOL}; use the one that made it"
+            return _unreadable(fields, claim_id, why)
+        return msgspec.convert(fields, Claim)
+    except msgspec.MsgspecError as error:
+        return damaged(claim_id, place, error, fields)
+
+
+def damaged(claim_id: str, place: str, reason: object, fields: object = None) -> Unreadable:
+    """A claim whose documents are not what they should be; `fields` are those of what could be decoded."""
+    return _unreadable(fields, claim_id, f"{place} is damaged: {reason}; look at it by hand")
+
+
+def _unreadable(fields: object, claim_id: str, why: str) -> Unreadable:
+    known = fields if isinstance(fields, dict) else {}
+    told = {name: known[name] for name in ("kind", "identity", "run") if isinstance(known.get(name), str)}
+    version, deadline = known.get("protocol"), known.get("deadline")
+    end = deadline if isinstance(deadline, (int, float)) else 0.0
+    return Unreadable(
+        id=claim_id,
+        target={},
+        created=0.0,
+        deadline=end,
+        expires=end,
+        protocol=version if isinstance(version, int) else 0,
+        why=why,
+        **{**dict.fromkeys(("kind", "identity", "run"), UNKNOWN), **told},
+    )
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import time
@@ -35,8 +36,10 @@ import msgspec
 
 from chaos_steps.errors import Unavailable
 from chaos_steps.ledger import owner as owners
-from chaos_steps.ledger.documents import PROTOCOL, Change, Claim, Mark, MarkName, Owner
+from chaos_steps.ledger.documents import Change, Claim, Mark, MarkName, Owner, Unreadable, damaged, read_claim
 from chaos_steps.ledger.protocol import BeingReverted, ClaimGone, Occupied
+
+log = logging.getLogger(__name__)
 
 _LEFTOVER_AGE = 3600.0
 _READ_ATTEMPTS = 100
@@ -81,6 +84,10 @@ class FileLedger:
         """The ledger's name, as --ledger takes it."""
         return f"file:{self._root}"
 
+    def hurried(self) -> FileLedger:
+        """A file system is there or it is not."""
+        return self
+
     @_reporting
     def claim(self, claim: Claim) -> None:
         """Rename a prepared folder to claims/KEY."""
@@ -115,17 +122,20 @@ class FileLedger:
             ids = _names(self._claims / key)
             if not ids:
                 return None
+            folder = self._claims / key / ids[0]
             try:
-                return self._load(self._claims / key / ids[0])
+                return self._load(folder)
             except FileNotFoundError:  # Removed or taken over while it was read: look again.
                 continue
-        raise Unavailable(f"ledger {self.describe()}: {self._claims / key} is damaged", hint="look at it by hand")
+            except NotADirectoryError:
+                break
+        return damaged(ids[0], str(folder), "a file is missing, or none of ours")
 
     @_reporting
     def claims(self, run: str | None = None) -> list[Claim]:
         """Read claims/*/*."""
         found = [self.find(key) for key in _names(self._claims)]
-        return [claim for claim in found if claim is not None and run in (None, claim.run)]
+        return [claim for claim in found if claim is not None and (run is None or claim.may_be_of(run))]
 
     @_reporting
     def take_over(self, claim: Claim, owner: Owner) -> Claim:
@@ -227,9 +237,15 @@ class FileLedger:
         return {mark.name: mark for mark in marks}
 
     @_reporting
-    def runs(self) -> list[str]:
-        """List runs/."""
-        return _names(self._runs)
+    def runs(self) -> dict[str, dict[MarkName, Mark]]:
+        """Read runs/*/*.json."""
+        found = {}
+        for run in _names(self._runs):
+            try:
+                found[run] = self.marks(run)
+            except Unavailable as error:
+                log.warning("run %s: %s", run, error)
+        return found
 
     @_reporting
     def forget_run(self, run: str) -> None:
@@ -281,15 +297,18 @@ class FileLedger:
 
     def _load(self, folder: Path) -> Claim:
         """The claim with its state. Raises FileNotFoundError when it goes meanwhile."""
-        content = (folder / "claim.json").read_bytes()
-        version = msgspec.json.decode(content).get("protocol")
-        if version != PROTOCOL:
-            return _of_another_version(content, folder.name, version)
-        claim = msgspec.json.decode(content, type=Claim)
+        claim = read_claim((folder / "claim.json").read_bytes(), folder.name, str(folder))
+        if isinstance(claim, Unreadable):
+            return claim
         if claim.key != folder.parent.name:
-            raise Unavailable(
-                f"ledger {self.describe()}: {folder} is not the place of {claim}", hint="look at it by hand"
-            )
+            return damaged(folder.name, str(folder), "another target's claim is there", msgspec.to_builtins(claim))
+        try:
+            return self._with_state(claim, folder)
+        except msgspec.DecodeError as error:
+            return damaged(folder.name, str(folder), error, msgspec.to_builtins(claim))
+
+    @staticmethod
+    def _with_state(claim: Claim, folder: Path) -> Claim:
         names = set(_names(folder))
         steps = {
             name: msgspec.json.decode((folder / name).read_bytes(), type=_Step)
@@ -313,16 +332,6 @@ def _latest_change(steps: dict[str, _Step], own: str) -> Change | None:
     if own in steps and steps[own].change is not None:
         return steps[own].change
     return max((step.change for step in steps.values() if step.change), key=lambda change: change.at, default=None)
-
-
-def _of_another_version(content: bytes, claim_id: str, version: Any) -> Claim:
-    """As much of a claim as can be told without knowing its version: enough to name it, not to act on it."""
-    known = {"id": claim_id, "kind": "?", "identity": "?", "target": {}, "run": "?", "created": 0.0, "deadline": 0.0}
-    fields = msgspec.json.decode(content)
-    known.update({name: fields[name] for name in ("kind", "identity", "run") if isinstance(fields.get(name), str)})
-    if isinstance(fields.get("deadline"), (int, float)):
-        known["deadline"] = known["expires"] = fields["deadline"]
-    return msgspec.convert({**known, "protocol": version if isinstance(version, int) else 0}, Claim)
 
 
 def _names(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from chaos_steps import signals
 from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, OutcomeUnknown, Refused, Unavailable
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
-from chaos_steps.ledger.documents import START_BOUND, Change, Claim
+from chaos_steps.ledger.documents import START_BOUND, Change, Claim, Unreadable
 from chaos_steps.ledger.protocol import BeingReverted, ClaimGone, Ledger, Occupied
 from chaos_steps.ledger.target import Fault, State, restore_once
 
@@ -110,7 +110,7 @@ class Injection:
     def is_settled_by_others(self) -> bool:
         """Whether the claim is gone: then the target was as before, and what is there now is the next one's."""
         there = self.ledger.find(self.claim.key)
-        return there is None or there.id != self.claim.id
+        return there is None or (there.id != self.claim.id and not isinstance(there, Unreadable))
 
     def _claim(self) -> None:
         now = self.clock.now()
@@ -131,10 +131,12 @@ class Injection:
             self.ledger.claim(claim)
             self.claim = claim
         except Occupied as occupied:
-            self.claim = self._take_over(occupied.claim)
+            self._take_over(occupied.claim)
 
-    def _take_over(self, there: Claim) -> Claim:
+    def _take_over(self, there: Claim) -> None:
         """Go on from a claim of the same run: Tekton re-creates lost pods."""
+        if isinstance(there, Unreadable):
+            raise Refused(f"{there} is in the way: {there.why}")
         if there.run != self.run:
             expired = " has expired; run fault-sweep" if there.expires < self.clock.now() else " holds it"
             raise Refused(
@@ -145,12 +147,15 @@ class Injection:
         if not there.ended and owners.is_dead(there.owner) is False:
             raise Refused(f"{there} is held by a living process", hint="stop that one first")
         try:
-            claim = self.ledger.take_over(there, owners.current())
+            self.claim = self.ledger.take_over(there, owners.current())
             if self.lease is not None:
-                self.ledger.renew(claim, min(claim.deadline, self.clock.now() + self.lease))
+                self.ledger.renew(self.claim, min(self.claim.deadline, self.clock.now() + self.lease))
         except ClaimGone:
             raise Refused(f"{there} was taken by another process") from None
-        return claim
+        except Unavailable:
+            if self.is_claimed:  # The earlier owner's fault is ours now.
+                self._back_out()
+            raise
 
     def _is_closed(self) -> bool:
         try:

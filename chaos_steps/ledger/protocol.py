@@ -32,14 +32,17 @@ class Ledger(Protocol):
     def describe(self) -> str:
         """The ledger's name, as --ledger takes it."""
 
+    def hurried(self) -> Ledger:
+        """The same ledger for who cannot wait long for a back end that is away for a time."""
+
     def claim(self, claim: Claim) -> None:
         """Create the claim, with `expires` as its lease. Raises Occupied with the claim that is there."""
 
     def find(self, key: str) -> Claim | None:
-        """The claim on a target as it stands now."""
+        """The claim on a target as it stands now; Unreadable when it is damaged or of another version."""
 
     def claims(self, run: str | None = None) -> list[Claim]:
-        """All claims, or those of a run."""
+        """All claims, or those of a run, with the unreadable ones that may be the run's."""
 
     def take_over(self, claim: Claim, owner: Owner) -> Claim:
         """Give the claim a new id and owner, so that the old owner's acts no longer reach it. Raises ClaimGone."""
@@ -71,8 +74,8 @@ class Ledger(Protocol):
     def marks(self, run: str) -> dict[MarkName, Mark]:
         """The marks of a run, in the order in which they were written."""
 
-    def runs(self) -> list[str]:
-        """Every run that has a mark."""
+    def runs(self) -> dict[str, dict[MarkName, Mark]]:
+        """The marks of every run that has one. A damaged record is logged and left out."""
 
     def forget_run(self, run: str) -> None:
         """Remove a run's marks."""

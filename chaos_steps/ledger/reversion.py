@@ -13,7 +13,7 @@ from chaos_steps import signals
 from chaos_steps.errors import ChaosError, Denied, FaultMayRemain, Refused, Unavailable, UsageError
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import REAL, Clock
-from chaos_steps.ledger.documents import PROTOCOL, Change, Claim
+from chaos_steps.ledger.documents import UNKNOWN, Change, Claim, Unreadable
 from chaos_steps.ledger.protocol import ClaimGone, Ledger
 from chaos_steps.ledger.target import Target, TargetOf, restore_once
 from chaos_steps.limits import Limits
@@ -70,15 +70,15 @@ class Reversion:
 
     def claim(self, claim: Claim) -> Outcome:
         """Settle one claim and close its run."""
-        unclosed = self._close(claim.run)
+        unclosed = self._close(claim.run) if claim.run != UNKNOWN else ""
         return self._settle_all([claim], unclosed)
 
     def expired(self) -> Outcome:
         """Settle the claims whose lease is over, nothing else; forget runs that were closed long ago."""
         self._sweeps, now = True, self.clock.now()
         outcome = self._settle_all([claim for claim in self.ledger.claims() if claim.expires < now])
-        for run in self.ledger.runs():
-            closed = self.ledger.marks(run).get("closed")
+        for run, marks in self.ledger.runs().items():
+            closed = marks.get("closed")
             if closed is not None and now - closed.at > RECORD_AGE and not self.ledger.claims(run):
                 self.ledger.forget_run(run)
         self.ledger.tidy()
@@ -113,8 +113,8 @@ class Reversion:
 
     def _settle(self, claim: Claim) -> str | None:
         """Settle one claim; returns why it must stay, or None when it is gone."""
-        if claim.protocol != PROTOCOL:
-            return f"it has protocol version {claim.protocol}, this program knows {PROTOCOL}; use the one that made it"
+        if isinstance(claim, Unreadable):
+            return claim.why
         unwritable: Unavailable | None = None
         try:
             claim = self.ledger.mark_reverting(claim)
@@ -138,7 +138,7 @@ class Reversion:
         A sweep leaves alone what has a lease again.
         """
         there = self.ledger.find(gone.key)
-        if there is None or there.run != gone.run or (self._sweeps and there.expires >= self.clock.now()):
+        if there is None or not there.may_be_of(gone.run) or (self._sweeps and there.expires >= self.clock.now()):
             return None
         return self._settle(there)
 
@@ -160,6 +160,8 @@ class Reversion:
             there = self.ledger.find(claim.key)
             if there is None or there.id != claim.id:
                 return self._settle_successor(claim)
+            if isinstance(there, Unreadable):
+                return there.why
             if self.clock.monotonic() >= give_up:
                 return reason
             if signals.pending() is not None:

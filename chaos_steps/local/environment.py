@@ -10,6 +10,12 @@ from chaos_steps.command import Context
 from chaos_steps.local.manifests import Task
 from chaos_steps.local.variables import substitute
 
+# What tells a command which ledger is the default one, and how to reach it: for all processes of a run the same.
+_LEDGER = (
+    *("XDG_STATE_HOME", "CHAOS_LEDGER_NAMESPACE"),
+    *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"),
+)
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -53,4 +59,4 @@ def environment(task: Task, inputs: Inputs, results: Path) -> dict[str, str]:
         elif name == "CHAOS_LIMITS" and inputs.limits is not None:
             declared[name] = str(inputs.limits)
     # A pod's HOME is a scratch folder; here it must be the user's, where the ledger is.
-    return declared | Context.child_environment("XDG_STATE_HOME")
+    return declared | Context.child_environment(*_LEDGER)

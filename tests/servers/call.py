@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -24,15 +25,21 @@ def call(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 10.0,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Send one request on a connection of its own. `body` is sent as it is when bytes, else as JSON.
+    """Send one request on a connection of its own. `body` is sent as it is when bytes, else as JSON; `tls`: for https.
 
     Raises OSError or http.client.HTTPException when no answer came.
     """
     parts = urlsplit(url)
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     more = {"Content-Type": "application/json"} if isinstance(content, bytes) else {}
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    host = parts.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=tls)
+        if tls
+        else http.client.HTTPConnection(host, parts.port, timeout=timeout)
+    )
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, content, {**more, **(headers or {})})

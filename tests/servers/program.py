@@ -116,6 +116,11 @@ class Server(ABC):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.ports = []
 
+    def send_signal(self, signum: int) -> None:
+        """Signal the program."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+
     def _is_ready_or_dead(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             return True

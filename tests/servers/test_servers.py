@@ -16,6 +16,7 @@ import pytest
 from tests.servers.caddy import Caddy
 from tests.servers.call import call
 from tests.servers.consul import Consul
+from tests.servers.kubernetes import Kubernetes
 from tests.servers.nginx_waf import NginxWaf
 from tests.servers.program import MissingProgramError, find_program
 from tests.servers.unreliable import Unreliable
@@ -180,3 +181,16 @@ def test_zipkin_gives_back_the_spans_that_were_reported(zipkin: Zipkin) -> None:
     zipkin.post([span])
     found = call("GET", f"{zipkin.url}/api/v2/traces?serviceName=test-servers&endTs=1760000000001&lookback=10")
     assert json.loads(found.body) == [[{**span, "localEndpoint": {"serviceName": "test-servers"}}]]
+
+
+def test_kubernetes_grants_an_account_what_its_role_says_and_nothing_else(kubernetes: Kubernetes) -> None:
+    namespace = kubernetes.new_namespace()
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]
+    token = kubernetes.account_token(namespace, rules)
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    new = {"metadata": {"name": "a"}, "data": {"b": "c"}}
+    assert kubernetes.call("POST", path, new).status == 201
+    assert json.loads(kubernetes.call("GET", f"{path}/a", token=token).body)["data"] == {"b": "c"}
+    assert kubernetes.call("POST", path, new, token).status == 403
+    assert kubernetes.call("GET", "/api/v1/namespaces/default/configmaps/a", token=token).status == 403
+    assert kubernetes.call("GET", f"{path}/a", token="nobody's").status == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from dataclasses import dataclass
 
@@ -25,11 +26,15 @@ class Misbehaviour:
 
 
 class Unreliable(Upstream):
-    """Passes requests on to `target`, a base URL; `misbehave` changes that for a method until `behave`."""
+    """Passes requests on to `target`, a base URL; `misbehave` changes that for a method until `behave`.
 
-    def __init__(self, target: str) -> None:
+    `tls`: what a client of the target needs when its URL is https; the proxy itself is plain http.
+    """
+
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self._target = target
+        self._tls = tls
         self._released = threading.Event()
         self._misbehaviours: dict[str, Misbehaviour] = {}
         self.respond = self._respond
@@ -63,6 +68,7 @@ class Unreliable(Upstream):
 
     def _pass_on(self, request: Request) -> Reply:
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
-        answer = call(request.method, self._target + request.path, body=request.body or None, headers=headers)
+        body = request.body or None
+        answer = call(request.method, self._target + request.path, body=body, headers=headers, tls=self._tls)
         kept = {name: value for name, value in answer.headers.items() if name not in _HOP_BY_HOP}
         return Reply(answer.status, answer.body, kept)

@@ -57,6 +57,8 @@ class Window(Document, frozen=True, kw_only=True):
     """Requests that were sent."""
     dropped: int | None = None
     """Requests that should have been sent and were not."""
+    target: str | None = None
+    """Address that all requests went to, without its query; null: a script of the user's own chose."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -207,10 +207,13 @@ def test_a_redirect_is_one_request_and_a_success(load: Load, upstream: Upstream,
     assert finished.results["success-rate"] == "1"
 
 
-def test_path_query_and_trailing_slash_of_the_target_are_kept(load: Load, upstream: Upstream) -> None:
+def test_path_query_and_trailing_slash_of_the_target_are_kept_and_the_window_has_it_without_the_query(
+    load: Load, upstream: Upstream, workspace: Workspace
+) -> None:
     load(target_url=f"{upstream.url}/users/?id=1")
 
     assert {request.path for request in upstream.requests} == {"/users/?id=1"}
+    assert window_of(workspace).target == f"{upstream.url}/users/"
 
 
 def test_rate_and_duration_come_from_the_experiment_file(load: Load, tmp_path: Path, workspace: Workspace) -> None:
@@ -274,6 +277,7 @@ def test_a_script_of_ones_own_runs_at_our_rate_whatever_it_asks_for(
     assert 20 <= len(points_of(workspace)) == len(own) <= 21
     assert {(request.headers["x-name"], request.headers["x-run"]) for request in own} == {("from-a-file", RUN)}
     assert upstream.count == len(own) + 1
+    assert window_of(workspace).target is None  # Only the script knows.
 
 
 def test_requests_that_time_out_have_no_answer(
@@ -466,7 +470,9 @@ def test_a_load_under_a_fault_waits_for_it_and_leaves_its_marks(
     finished = running.wait()
 
     assert finished.code == 0, finished.stderr
-    assert list(ledger.marks(RUN)) == ["load-ready", "fault-active", "load-started", "load-done"]
+    marks = ledger.marks(RUN)
+    assert list(marks) == ["load-ready", "fault-active", "load-started", "load-done"]
+    assert marks["load-started"].details == {"window": "client"}
     assert upstream.count >= 20
 
 

@@ -124,7 +124,7 @@ def _wait(ctx: Context, plan: Plan, wait_for_fault: float | None, *, after_fault
     if wait_for_fault is None:
         return None
     _check_target(plan.target)
-    record = FaultRecord(ctx.ledger, ctx.run)
+    record = FaultRecord(ctx.ledger, ctx.run, ctx.name)
     record.announce()
     record.wait_until_active(wait_for_fault)
     return record
@@ -161,7 +161,7 @@ def _load(
     except (InvalidRun, Unavailable) as error:
         failure = error
     finally:
-        _save(ctx, stream)
+        _save(ctx, plan, stream)
     return failure
 
 
@@ -173,7 +173,7 @@ def _tick(show: Callable[[], None], record: FaultRecord | None) -> int | None:
     return signals.pending()
 
 
-def _save(ctx: Context, stream: Stream) -> None:
+def _save(ctx: Context, plan: Plan, stream: Stream) -> None:
     """Write points, window and results."""
     from chaos_steps.points import summarize  # noqa: PLC0415
     from chaos_steps.workspace import Window  # noqa: PLC0415
@@ -196,6 +196,7 @@ def _save(ctx: Context, stream: Stream) -> None:
             points_sha256=ctx.workspace.write_points(ctx.name, points),
             requests=summary.requests,
             dropped=stream.dropped,
+            target=plan.address,
         )
     )
     log.info(

@@ -46,6 +46,11 @@ class Plan:
         return math.floor(self.rate * Fraction(str(self.seconds)))
 
     @property
+    def address(self) -> str | None:
+        """Where all requests go, without the query, which may hold secrets; None: a user's script chooses."""
+        return None if self.script else self.target.partition("?")[0]
+
+    @property
     def users(self) -> int:
         """Virtual users, all made beforehand.
 

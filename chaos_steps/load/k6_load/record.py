@@ -29,9 +29,10 @@ class FaultRecord:
     load-ready -> fault-active -> load-started -> load-done -> fault-ended; the load writes its three.
     """
 
-    def __init__(self, ledger: Ledger, run: str) -> None:
+    def __init__(self, ledger: Ledger, run: str, window: str) -> None:
         self._ledger = ledger
         self._run = run
+        self._window = window
         self._next_look = 0.0
 
     def announce(self) -> None:
@@ -64,7 +65,7 @@ class FaultRecord:
 
         Raises InvalidRun for a second load, and when the fault ended before the load did.
         """
-        if not self._ledger.mark(self._run, "load-started"):
+        if not self._ledger.mark(self._run, "load-started", details={"window": self._window}):
             raise self._second_load()
         try:
             yield

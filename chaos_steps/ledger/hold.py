@@ -249,6 +249,10 @@ def announce(injection: Injection) -> None:
             "target": fault.target.identity,
             "change": fault.change,
             "askedShare": fault.effect.share,
+            "askedStatus": fault.effect.status,
             "askedDelayMs": fault.effect.delay_ms,
+            "host": fault.effect.host,
+            "path": fault.effect.path,
+            "probeUrl": fault.probe_url,
         },
     )

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from chaos_steps.errors import ChaosError
 from chaos_steps.http import Http
+from chaos_steps.ledger.delays import take_apart
 from chaos_steps.ledger.target import Effect
 
 log = logging.getLogger(__name__)
@@ -27,16 +32,29 @@ Of the last requests the quick answers are there and the slow ones are not, whic
 RUN_HEADER = "X-Chaos-Run"
 
 
+@dataclass
+class _Request:
+    """One request. `begin` is of the monotonic clock."""
+
+    begin: float
+    is_over: bool = False
+    seconds: float | None = None
+    """Until its answer; None: there was none, or none yet."""
+    is_faulted: bool = False
+    """Whether the fault was seen in the answer."""
+
+
 class Probe:
-    """Sends requests to one URL, each once and without retries, and counts in which of them the fault was seen."""
+    """Sends requests to one URL, each once and without retries, and tells in which of the answers the fault was."""
 
     def __init__(self, url: str, effect: Effect, run: str) -> None:
         self.url = url
         self._effect = effect
-        self._http = Http(url, headers={**effect.request_headers, RUN_HEADER: run}, return_redirects=True)
+        headers = {RUN_HEADER: run} | ({"Host": effect.host} if effect.host else {})
+        self._http = Http(url, headers=headers, return_redirects=True)
         self._lock = threading.Lock()
-        self._answers: list[tuple[float, bool | None]] = []  # When it was asked, and whether the fault was seen.
-        self._last = float("inf")
+        self._requests: list[_Request] = []
+        self._end = 0.0
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -46,20 +64,30 @@ class Probe:
     def stop(self) -> None:
         """End; answers that come later do not count, nor do the last requests."""
         with self._lock:
-            self._last = time.monotonic() - SETTLE - self._effect.delay_ms / 1000
+            self._end = time.monotonic()
             self._stopped.set()
 
-    def dose(self) -> dict[str, object]:
-        """What was measured: answered requests, those with the fault, and those without an answer."""
+    def dose(self) -> dict[str, Any]:
+        """What was measured: answers, those with the fault, requests without an answer; of a delay also how long."""
+        last = self._end - SETTLE - self._effect.delay_ms / 1000
         with self._lock:
-            seen = [faulted for begin, faulted in self._answers if begin <= self._last]
-        return {
-            "source": "probe",
-            "url": self.url,
-            "requests": len(seen) - seen.count(None),
-            "faulted": seen.count(True),
-            "unanswered": seen.count(None),
-        }
+            sent = [request for request in self._requests if request.begin <= last]
+        counted = self._count(sent) if self._effect.seen else self._time(sent)
+        answers = counted["requests"]
+        source = "marker" if self._effect.marked else "probe"
+        return {"source": source, "url": self.url, "unanswered": len(sent) - answers, **counted}
+
+    @staticmethod
+    def _count(sent: list[_Request]) -> dict[str, Any]:
+        answered = [request for request in sent if request.seconds is not None]
+        return {"requests": len(answered), "faulted": sum(request.is_faulted for request in answered)}
+
+    def _time(self, sent: list[_Request]) -> dict[str, Any]:
+        """Tell by the durations; an answer that has not come yet took as long as it was waited for, at least."""
+        waited = [request.seconds if request.is_over else self._end - request.begin for request in sent]
+        durations = sorted(round(seconds * 1e6) for seconds in waited if seconds is not None)
+        delays = take_apart(durations, self._effect.delay_ms, self._effect.share)
+        return {"requests": len(durations), **msgspec.to_builtins(delays)}
 
     def _pace(self) -> None:
         start, sent = time.monotonic(), 0
@@ -68,13 +96,16 @@ class Probe:
             threading.Thread(target=self._ask, daemon=True).start()
 
     def _ask(self) -> None:
-        begin = time.monotonic()
-        faulted: bool | None = None
+        request = _Request(time.monotonic())
+        with self._lock:
+            self._requests.append(request)
+        seconds, is_faulted = None, False
         try:
             answer = self._http.request("GET", "", timeout=TIMEOUT)
-            faulted = self._effect.seen(answer.status, answer.headers, time.monotonic() - begin)
+            seconds = answer.elapsed
+            is_faulted = self._effect.seen is not None and self._effect.seen(answer.status, answer.headers)
         except ChaosError as error:
             log.warning("probe: %s", error)
         with self._lock:
             if not self._stopped.is_set():
-                self._answers.append((begin, faulted))
+                request.is_over, request.seconds, request.is_faulted = True, seconds, is_faulted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chaos_steps.errors import Unavailable
@@ -50,15 +50,21 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Effect:
-    """How one answer tells whether the fault was in it; asked of the probe's answers."""
+    """Which requests should be faulted, and how an answer tells whether the fault was in it."""
 
     share: float
     """Share of requests that should be faulted, 0 to 1."""
-    seen: Callable[[int, Mapping[str, str], float], bool]
-    """From status, headers and duration in seconds."""
-    request_headers: Mapping[str, str] = field(default_factory=dict)
-    """What a request needs to take the faulted path."""
+    seen: Callable[[int, Mapping[str, str]], bool] | None = None
+    """Whether an answer with this status and these headers has the fault in it; None: only its duration tells."""
+    marked: bool = False
+    """Whether `seen` goes by a header of the target's that no other answer has."""
+    status: int | None = None
+    """Status of faulted answers, where it is always the same."""
     delay_ms: float = 0.0
+    host: str | None = None
+    """Only requests for this host are faulted; None: for any."""
+    path: str | None = None
+    """Only requests for this path are faulted, with * as wildcard; None: for any."""
 
 
 @dataclass(frozen=True)

@@ -666,7 +666,7 @@ def test_hold_measures_its_dose_through_caddy(run_command: RunCommand, caddy: Ca
     )
     assert done.code == 0, done.stderr
     dose = ledger.marks("r-1")["fault-ended"].details["dose"]
-    assert (dose["source"], dose["url"], dose["unanswered"]) == ("probe", caddy.url, 0)
+    assert (dose["source"], dose["url"], dose["unanswered"]) == ("marker", caddy.url, 0)
     assert dose["requests"] >= 20
     low, high = clopper_pearson(dose["faulted"], dose["requests"], 0.9999)
     assert low <= 0.5 <= high
@@ -692,8 +692,12 @@ def test_the_probe_comes_from_the_experiment_and_counts_delays(
     upstream.respond = lambda _: Reply(302, b"", {"Location": "http://elsewhere.invalid/"})
     done = waf("waf-inject", "--action", "hold", "--config", tmp_path / "experiment.json", "--run", "r-1")
     assert done.code == 0, done.stderr
-    dose = ledger.marks("r-1")["fault-ended"].details["dose"]
-    assert dose["requests"] == dose["faulted"] > 0
+    active, ended = (ledger.marks("r-1")[name].details for name in ("fault-active", "fault-ended"))
+    assert (active["host"], active["probeUrl"], active["askedDelayMs"]) == (HOST, nginx_waf.url, 100)
+    dose = ended["dose"]
+    assert dose["requests"] == dose["faulted"] == dose["delayed"]["answers"] > 0
+    assert dose["delayed"]["value"] >= 100
+    assert dose["others"] is None
     assert all("x-chaos-run" in request.headers for request in upstream.requests)
 
 

@@ -140,18 +140,19 @@ def _summary(wanted: Wanted) -> str:
 
 
 def _effect(wanted: Wanted, *, marked: bool) -> Effect:
-    """A delayed answer is seen by its duration, an error by its status and, where the driver sets it, our header."""
+    """An error is seen by its status and, where the driver sets it, our header; a delay only by its duration."""
 
-    def seen(status: int, headers: Mapping[str, str], seconds: float) -> bool:
-        if wanted.status is None:
-            return seconds * 1000 >= (wanted.delay_ms or 0)
+    def seen(status: int, headers: Mapping[str, str]) -> bool:
         return status == wanted.status and (not marked or headers.get(MARKER_HEADER) == rule_id(wanted.host))
 
     return Effect(
         share=wanted.percentage / 100,
-        seen=seen,
-        request_headers={"Host": wanted.host},
+        seen=None if wanted.status is None else seen,
+        marked=marked,
+        status=wanted.status,
         delay_ms=wanted.delay_ms or 0.0,
+        host=wanted.host,
+        path=wanted.path,
     )
 
 

@@ -336,7 +336,7 @@ def _common_options(command: Command) -> list[click.Parameter]:
                 env="CHAOS_LEDGER",
                 common=True,
                 show_default="in a pod kube: of $CHAOS_LEDGER_NAMESPACE or its own; else a folder in $XDG_STATE_HOME",
-                help="Where claims and run records are: file:DIR or kube:NAMESPACE, for all commands of a run the same.",
+                help="Where claims and run records are: file:DIR or kube:NAMESPACE, one for all commands of a run.",
             )
         )
     if command.limits:

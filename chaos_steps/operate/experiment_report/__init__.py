@@ -83,7 +83,13 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...], expect_if: tuple
     order, the change was in the target at every read-back, no measured dose contradicts the asked one, and all expected
     verdicts are there. A run that ended before its fault has the code of what stopped it, and 6 stands as long as a
     claim of the run is left. Every verdict of the run counts, expected or not.
+
+    The dose is what the probe of the injector's hold counted; without one, what the load itself saw, if it went
+    straight to the faulted host and a load named baseline did so before. It contradicts the asked one when the whole
+    99.99 % interval of the share lies beside it, or that of the delay: the median of delayed answers less that of the
+    others, which may be 10 % off (timers: at least 2 ms too short, and in a busy proxy 20 ms too long).
     """
+    from chaos_steps.operate.experiment_report.client import seen_by_client  # noqa: PLC0415
     from chaos_steps.operate.experiment_report.compose import compose  # noqa: PLC0415
     from chaos_steps.operate.experiment_report.judgement import Evidence  # noqa: PLC0415
     from chaos_steps.operate.experiment_report.record import read_record  # noqa: PLC0415
@@ -91,6 +97,7 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...], expect_if: tuple
     from chaos_steps.operate.experiment_report.writing import write  # noqa: PLC0415
 
     experiment = ctx.experiment()
+    record = read_record(ctx.ledger.marks(ctx.run))
     expected = tuple(dict.fromkeys((*expect, *(name for name, wanted in expect_if if wanted))))
     evidence = Evidence(
         enabled=experiment is None or experiment.enabled,
@@ -99,8 +106,10 @@ def experiment_report(ctx: Context, *, expect: tuple[str, ...], expect_if: tuple
         verdicts=ctx.workspace.verdicts(),
         # Its own record is of an earlier attempt: the fallback reports when the report failed.
         errors={name: error for name, error in ctx.workspace.errors().items() if name != ctx.name},
-        record=read_record(ctx.ledger.marks(ctx.run)),
+        record=record,
         claims=_claims_left(ctx.ledger, ctx.run),
+        windows=ctx.workspace.windows(),
+        client=seen_by_client(ctx.workspace, record),
         require_dose=ctx.limits.require_dose,
         require_baseline=ctx.limits.require_baseline,
     )

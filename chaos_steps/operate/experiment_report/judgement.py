@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ from chaos_steps.errors import join_codes
 from chaos_steps.operate.experiment_report.checks import why
 from chaos_steps.operate.experiment_report.document import Dose, Reason, RunVerdict
 from chaos_steps.operate.experiment_report.dose import assess
-from chaos_steps.operate.experiment_report.record import RunRecord
+from chaos_steps.operate.experiment_report.record import Measured, RunRecord
 
 if TYPE_CHECKING:
     from chaos_steps.ledger.documents import Claim, MarkName
-    from chaos_steps.workspace import ErrorRecord, Verdict
+    from chaos_steps.workspace import ErrorRecord, Verdict, Window
 
 STEADY_STATE = "steady-state"
 """Name of the verdict without which nothing may be injected."""
@@ -57,6 +57,10 @@ class Evidence:
     claims: Sequence[Claim]
     left_out: tuple[str, ...] = ()
     """Verdicts that would be expected if their judges had been asked for."""
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """Loads by name."""
+    client: Measured | None = None
+    """The dose as the load itself saw it, if it could."""
     require_dose: bool = False
     require_baseline: bool = False
 
@@ -80,7 +84,7 @@ def judge(evidence: Evidence) -> Judgement:
     if "fault-active" not in evidence.record.marks:
         stopped = _stopped_by(evidence)
         return _judgement(stopped[0].code, left, stopped, None)
-    dose = assess(evidence.record.asked, evidence.record.held.dose)
+    dose = assess(evidence.record.asked, [each for each in (evidence.record.held.dose, evidence.client) if each])
     found = [*_not_as_asked(evidence, dose), *_missing(evidence), *_errors(evidence), *_judged(evidence)]
     return _judgement(join_codes(reason.code for reason in found), left, found, dose)
 
@@ -135,6 +139,7 @@ def _not_as_asked(evidence: Evidence, dose: Dose) -> Iterator[Reason]:
     yield from _order(evidence.record)
     yield from _read_backs(evidence.record)
     yield from _holder(evidence)
+    yield from _undelivered(evidence)
     if dose.outcome in ("under", "over"):
         yield Reason(code=7, subject="dose", message=dose.message)
     if dose.outcome == "not-measured" and evidence.require_dose:
@@ -181,6 +186,14 @@ def _holder(evidence: Evidence) -> Iterator[Reason]:
     if code and all(error.exit_code != code for error in evidence.errors.values()):
         message = f"whoever held the fault ended with {code}: {evidence.record.marks['fault-ended'].reason}"
         yield Reason(code=_as_late(code), subject="fault", message=message)
+
+
+def _undelivered(evidence: Evidence) -> Iterator[Reason]:
+    """Loads that fell short, unless their own error records say so already: a load may be killed before it does."""
+    for name, window in evidence.windows.items():
+        if window.dropped and name not in evidence.errors:
+            message = f"the load was not delivered: {window.dropped} requests were dropped, {window.requests or 0} sent"
+            yield Reason(code=7, subject=name, message=message)
 
 
 def _missing(evidence: Evidence) -> Iterator[Reason]:

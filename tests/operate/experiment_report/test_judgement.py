@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chaos_steps.operate.experiment_report.judgement import ORDER, judge
+from chaos_steps.workspace import Window
 from tests.operate.experiment_report.runs import (
     ACTIVE,
     ENDED,
     PROBED,
+    RUN,
     claim,
     error,
     evidence,
@@ -171,6 +174,32 @@ def test_an_expected_verdict_that_is_missing_is_invalid_with_its_commands_messag
 def test_a_load_that_failed_makes_the_run_invalid_although_its_judge_passed(code: int) -> None:
     found = judge(evidence(errors=(error("client", code),)))
     assert (found.verdict, found.exit_code) == ("invalid", 7)
+
+
+def window(name: str, dropped: int | None) -> Window:
+    return Window(run=RUN, name=name, start_ms=1, end_ms=2, source="k6-load", requests=1488, dropped=dropped)
+
+
+@pytest.mark.parametrize("name", ["baseline", "client", "recovery"])
+def test_a_load_that_was_not_delivered_is_invalid_also_when_it_was_killed_before_it_could_say_so(name: str) -> None:
+    windows = {each: window(each, 12 if each == name else 0) for each in ("baseline", "client", "recovery")}
+    found = judge(replace(evidence(), windows=windows))
+    assert (found.verdict, found.exit_code) == ("invalid", 7)
+    assert [(reason.subject, reason.message) for reason in found.reasons] == [
+        (name, "the load was not delivered: 12 requests were dropped, 1488 sent")
+    ]
+
+
+def test_a_load_that_was_not_delivered_is_told_once_in_its_own_words() -> None:
+    told = error("client", 7, "the load was not delivered: 12 of 1500 iterations dropped")
+    found = judge(replace(evidence(errors=(told,)), windows={"client": window("client", 12)}))
+    assert found.exit_code == 7
+    assert [reason.message for reason in found.reasons] == [told.message]
+
+
+def test_a_load_that_was_delivered_is_no_reason() -> None:
+    windows = {"client": window("client", 0), "own": window("own", None)}
+    assert judge(replace(evidence(), windows=windows)).reasons == ()
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -147,13 +147,19 @@ def test_the_share_of_errors_is_compared_with_the_asked_one(workspace: Workspace
     assert assess(Asked(asked_share=0.1), [found]).outcome == outcome
 
 
-def delayed(delay_ms: float, share: float) -> NDArray[Any]:
-    load = under_fault()
+def slowed(load: NDArray[Any], by_ms: int) -> NDArray[Any]:
+    load["duration_us"] += 1000 * by_ms
+    return load
+
+
+def delayed(delay_ms: float, share: float, own_ms: int = 0) -> NDArray[Any]:
+    load = slowed(under_fault(), own_ms)
     held = np.random.default_rng(1).random(len(load)) < share
     load["duration_us"] += np.where(held, round(1000 * delay_ms), 0)
     return load
 
 
+@pytest.mark.parametrize("own_ms", [0, 500])
 @pytest.mark.parametrize(
     ("delay_ms", "share", "asked_share", "outcome"),
     [
@@ -169,13 +175,15 @@ def delayed(delay_ms: float, share: float) -> NDArray[Any]:
     ],
 )
 def test_share_and_size_of_a_delay_are_told_beside_the_baselines_durations(
-    workspace: Workspace, delay_ms: float, share: float, asked_share: float, outcome: str
+    workspace: Workspace, delay_ms: float, share: float, asked_share: float, outcome: str, own_ms: int
 ) -> None:
     active = {**DELAYS, "askedShare": asked_share}
-    found = seen(workspace, delayed(delay_ms, share), active=active)
+    baseline = slowed(points(START_MS, 15, 20), own_ms)
+    found = seen(workspace, delayed(delay_ms, share, own_ms), baseline, active=active)
     assert found is not None
     dose = assess(Asked(asked_share=asked_share, asked_delay_ms=400), [found])
     assert dose.outcome == outcome, dose.message
+    assert "by itself" not in dose.message  # The baseline tells what is.
     if outcome == "agrees":
         assert dose.delay_ms == pytest.approx(400, abs=10)
         assert dose.low is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from chaos_steps.ledger.delays import Median, take_apart
 from chaos_steps.operate.experiment_report.document import Dose
@@ -93,6 +93,12 @@ def test_half_the_asked_delay_is_under_dosed_and_the_reason_says_how_much_slower
     (reason,) = run.reasons
     assert "0 of 200 requests (0 %) were faulted" in reason.message
     assert "slowest 50 % of the answers took 100 ms longer than the others, not 200 ms." in reason.message
+
+
+def test_a_few_answers_that_are_slow_by_themselves_are_no_delay() -> None:
+    run, dose = delay(200, 0.5, (5, 100), (105, 100), (900, 20))
+    assert (dose.outcome, dose.faulted, dose.delay_ms, run.exit_code) == ("under", 20, None, 7)
+    assert "The delay" not in dose.message
 
 
 def test_half_the_asked_delay_for_every_request_is_under_dosed_and_the_reason_says_how_long_answers_took() -> None:
@@ -188,6 +194,17 @@ def test_what_looked_faulted_in_the_baseline_already_is_not_the_faults(before: i
     run, dose = judged({"askedShare": 0.1}, None, client)
     assert (dose.outcome, run.exit_code) == (outcome, 0 if outcome == "agrees" else 7)
     assert f"{faulted} of 1500 requests look faulted, and {before} of 3000 in the baseline" in dose.message
+
+
+def test_the_interval_beside_a_baseline_has_the_worst_ends_of_both_exact_ones() -> None:
+    counted = Measured(source="client", requests=1500, faulted=1000, baseline=Counted(requests=3000, faulted=1500))
+    dose = assess(Asked(asked_share=0.1), [counted])
+    tail = (1 - 0.9999**0.5) / 2
+    low, high = beta.ppf(tail, 1000, 501), beta.ppf(1 - tail, 1001, 500)
+    low_before, high_before = beta.ppf(tail, 1500, 1501), beta.ppf(1 - tail, 1501, 1500)
+    assert dose.low == pytest.approx((low - high_before) / (1 - high_before))
+    assert dose.high == pytest.approx((high - low_before) / (1 - low_before))
+    assert dose.share == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(("own", "share"), [(0.0, 0.5), (0.2, 0.3), (0.5, 1.0), (0.9, 0.1)])

@@ -26,7 +26,7 @@ ATTEMPT = 5.0
 PAGE = 25
 """Objects in one answer to a list. Each may have 1 MiB, as JSON within JSON twice that."""
 
-_PAUSE = 0.5
+_PAUSE, _PAUSE_AFTER_CONFLICT = 0.5, 0.02
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ Object = dict[str, Any]
 class Again(Unavailable):
     """The API server was away or busy: what was asked may have happened, or may still. `after`: seconds to wait."""
 
-    def __init__(self, message: str, *, hint: str = "", after: float = _PAUSE) -> None:
+    def __init__(self, message: str, *, hint: str = "", after: float | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.after = after
+        self.after = _PAUSE if after is None else after
 
 
 class Conflict(Again):
@@ -138,7 +138,7 @@ class Objects:
     def _object(self, response: Response) -> Object:
         """The object that the answer holds."""
         if response.status in (404, 409, 410):
-            raise Conflict(_message(response), after=0.02)
+            raise Conflict(_message(response), after=_PAUSE_AFTER_CONFLICT)
         if response.status >= 400:
             raise Unavailable(_message(response))
         found: Object = response.json()

@@ -52,10 +52,17 @@ class Scenario:
     """Whether b wants the same change as a."""
     marked: bool = False
     """Whether the target tells whose fault is in it. Without that, only claims keep two runs apart."""
+    atomic: bool = False
+    """Whether a record that is refused leaves nothing: so it is with conditional writes, not with files."""
     flaw: Flaw | None = None
 
     def __str__(self) -> str:
-        words = (self.processes, "" if self.same_change else "other change", "marked" if self.marked else "")
+        words = (
+            self.processes,
+            "" if self.same_change else "other change",
+            "marked" if self.marked else "",
+            "atomic" if self.atomic else "",
+        )
         return " ".join(filter(None, words))
 
     def fault(self, owner: str) -> str:
@@ -359,6 +366,8 @@ class _OwnersMoves:
         # A claim may have been marked under the id that it was taken over from: the file back end finds that after.
         recorded = claim._replace(step="change", changed=claim.changed + self.name, before=self.owner.before)
         refused = claim.reverting and not careless
+        if refused and self.scenario.atomic:
+            recorded = claim
         in_time = self.owner.fresh or self.flawed(Flaw.WRITE_BEGINS_LATE)
         yield "goes on", self.to("remove:4" if refused else "write" if in_time else "find:late", claim=recorded)
 

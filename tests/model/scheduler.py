@@ -2,19 +2,21 @@
 
 Each process is a thread that stops before every effect, a call of the ledger or of the target or a sleep, and goes on
 when it is its turn; so only one ever runs. A killed one has no effect any more, whatever its `finally` blocks try.
-Ledger, injection and reversion are the real ones, the files are on a real file system; target, clock and the
+Ledger, injection and reversion are the real ones, on a real file system or with an API server; target, clock and the
 knowledge of who is dead are the scheduler's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,15 @@ import msgspec
 import pytest
 
 from chaos_steps.errors import ChaosError, OutcomeUnknown, Unavailable
+from chaos_steps.http import Http
+from chaos_steps.kube import Objects
 from chaos_steps.ledger import owner as owners
 from chaos_steps.ledger.clock import Clock
 from chaos_steps.ledger.documents import Owner
 from chaos_steps.ledger.file import FileLedger
 from chaos_steps.ledger.injection import Injection
+from chaos_steps.ledger.kube import LABEL, KubeLedger
+from chaos_steps.ledger.protocol import Ledger
 from chaos_steps.ledger.reversion import Reversion
 from chaos_steps.ledger.target import Effect, Fault
 from chaos_steps.limits import Limits
@@ -159,7 +165,7 @@ class _Clock(Clock):
 class _Ledger:
     """A ledger whose every call is an effect, but for those in `free`."""
 
-    def __init__(self, ledger: FileLedger, process: Process, free: tuple[str, ...] = ()) -> None:
+    def __init__(self, ledger: Ledger, process: Process, free: tuple[str, ...] = ()) -> None:
         self._ledger, self._process, self._free = ledger, process, (*free, "describe")
 
     def __getattr__(self, name: str) -> Any:
@@ -215,15 +221,116 @@ def _run(owner: str) -> str:
     return f"run-{RUN[owner]}"
 
 
+class Store(ABC):
+    """A ledger, and how to look at it without the code that is tested."""
+
+    ledger: Ledger
+    atomic: bool
+    """What `Scenario.atomic` is for it."""
+
+    @abstractmethod
+    def claim(self) -> dict[str, Any] | None:
+        """The only claim: its owner's letter as id, changed, reverting, ended."""
+
+    @abstractmethod
+    def expire(self) -> None:
+        """Let its lease run out."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Remove everything."""
+
+    def changed(self, by: str) -> Any:
+        """What `claim` says of who has recorded a change, when these have."""
+        return bool(by)
+
+
+class FileStore(Store):
+    """In a folder."""
+
+    atomic = False
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._letters: dict[str, str] = {}
+        self.ledger = FileLedger(root)
+
+    def claim(self) -> dict[str, Any] | None:
+        folders = list(self._root.glob("claims/*/*"))
+        if not folders:
+            return None
+        (folder,) = folders
+        names = set(os.listdir(folder))  # noqa: PTH208 - this is called a million times
+        steps = {name[5:-5]: (folder / name).read_bytes() for name in names if name.startswith("step-")}
+        changed = [self._letter(folder, identifier) for identifier in steps if b'"change"' in steps[identifier]]
+        return {
+            "id": self._letter(folder, folder.name),
+            "changed": sorted(changed),
+            "reverting": "reverting.json" in names or any(b'"reverting"' in content for content in steps.values()),
+            "ended": f"ended-{folder.name}.json" in names,
+        }
+
+    def expire(self) -> None:
+        os.utime(next(self._root.glob("claims/*/*/lease")), (0, 0))
+
+    def end(self) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def changed(self, by: str) -> list[str]:
+        return sorted(by)
+
+    def _letter(self, folder: Path, identifier: str) -> str:
+        if identifier not in self._letters:
+            content = msgspec.json.decode((folder / f"owner-{identifier}.json").read_bytes())
+            self._letters[identifier] = content["host"]
+        return self._letters[identifier]
+
+
+class KubeStore(Store):
+    """ConfigMaps, wherever `connect` leads to."""
+
+    atomic = True
+
+    def __init__(self, namespace: str, connect: Callable[[], Http]) -> None:
+        self._objects = Objects(connect, "configmaps", namespace, {})
+        self.ledger = KubeLedger(namespace, self._objects)
+
+    def claim(self) -> dict[str, Any] | None:
+        found = self._claims()
+        if not found:
+            return None
+        ((_, document),) = found
+        return {
+            "id": document["owner"]["host"],
+            "changed": document["change"] is not None,
+            "reverting": document["reverting"],
+            "ended": document["ended"],
+        }
+
+    def expire(self) -> None:
+        ((config_map, document),) = self._claims()
+        self._objects.update({**config_map, "data": {"claim": json.dumps({**document, "expires": 0.0})}})
+
+    def end(self) -> None:
+        for config_map in self._all():
+            self._objects.delete(config_map)
+
+    def _all(self) -> list[dict[str, Any]]:
+        return [each for kind in ("claim", "run") for each in self._objects.list(f"{LABEL}={kind}")]
+
+    def _claims(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        found = list(self._objects.list(f"{LABEL}=claim"))
+        return [(each, json.loads(each["data"]["claim"])) for each in found]
+
+
 class Laboratory:
     """One interleaving on the real code."""
 
-    def __init__(self, scenario: Scenario, root: Path) -> None:
+    def __init__(self, scenario: Scenario, store: Store) -> None:
         self.scenario = scenario
         self.target = CLEAN
         self.now = 1e9
-        self._root = root
-        self._letters: dict[str, str] = {}
+        self._store = store
         self._processes = {name: self._new(name) for name in scenario.processes}
 
     def move(self, move: Move) -> None:
@@ -236,7 +343,7 @@ class Laboratory:
         elif move.what == "write lands":
             self.target = self.scenario.fault(move.who)
         elif move.what == "lease runs out":
-            os.utime(next(self._root.glob("claims/*/*/lease")), (0, 0))
+            self._store.expire()
         elif move.what != "write is lost":
             process.move(move.what)
 
@@ -244,8 +351,8 @@ class Laboratory:
         """What can be seen of the world; `expected` is the same of the model's."""
         return {
             "target": self.target,
-            "claim": self._claim(),
-            "closed": any(self._root.glob("runs/run-1/*")) and "closed" in FileLedger(self._root).marks("run-1"),
+            "claim": self._store.claim(),
+            "closed": "closed" in self._store.ledger.marks("run-1"),
             **{name: process.at for name, process in self._processes.items()},
         }
 
@@ -254,29 +361,7 @@ class Laboratory:
         for process in self._processes.values():
             if not has_stopped(process.at):
                 process.move("is killed")
-        shutil.rmtree(self._root)
-
-    def _claim(self) -> dict[str, Any] | None:
-        """Read from the files, not by the code that is tested."""
-        folders = list(self._root.glob("claims/*/*"))
-        if not folders:
-            return None
-        (folder,) = folders
-        names = set(os.listdir(folder))  # noqa: PTH208 - this is called a million times
-        steps = {name[5:-5]: (folder / name).read_bytes() for name in names if name.startswith("step-")}
-        changed = [self._letter(folder, identifier) for identifier in steps if b'"change"' in steps[identifier]]
-        return {
-            "id": self._letter(folder, folder.name),
-            "changed by": sorted(changed),
-            "reverting": "reverting.json" in names or any(b'"reverting"' in content for content in steps.values()),
-            "ended": f"ended-{folder.name}.json" in names,
-        }
-
-    def _letter(self, folder: Path, identifier: str) -> str:
-        if identifier not in self._letters:
-            content = msgspec.json.decode((folder / f"owner-{identifier}.json").read_bytes())
-            self._letters[identifier] = content["host"]
-        return self._letters[identifier]
+        self._store.end()
 
     def _new(self, name: str) -> Process:
         return Process(name, {"r": self._revert, "s": self._sweep}.get(name, self._inject))
@@ -284,7 +369,7 @@ class Laboratory:
     def _inject(self, process: Process) -> int:
         target = _Target(self, process)
         fault = Fault(target, self.scenario.fault(process.name), Effect(1.0, lambda *_: True), "a fault")
-        ledger: Any = _Ledger(FileLedger(self._root), process)
+        ledger: Any = _Ledger(self._store.ledger, process)
         injection = Injection(ledger, fault, _run(process.name), LONG, LONG, _Clock(self, process))
         injection.apply()
         if process.stop("hold") == "ends its hold":
@@ -302,12 +387,12 @@ class Laboratory:
         return 0
 
     def _reversion(self, process: Process, free: tuple[str, ...] = ()) -> Reversion:
-        ledger: Any = _Ledger(FileLedger(self._root), process, free)
+        ledger: Any = _Ledger(self._store.ledger, process, free)
         clock = _Clock(self, process)
         return Reversion(ledger, lambda _claim: _Target(self, process), Limits(), 45.0, "a test", clock)
 
 
-def expected(world: World) -> dict[str, Any]:
+def expected(world: World, store: Store) -> dict[str, Any]:
     """What can be seen of the model's world."""
     claim = world.claim
     processes = {name: getattr(world, name) for name in (*OWNERS, "r", "s")}
@@ -316,7 +401,7 @@ def expected(world: World) -> dict[str, Any]:
         "claim": claim
         and {
             "id": claim.id,
-            "changed by": sorted(claim.changed),
+            "changed": store.changed(claim.changed),
             "reverting": claim.reverting,
             "ended": claim.ended,
         },
@@ -331,10 +416,13 @@ def expected(world: World) -> dict[str, Any]:
 
 @dataclass
 class Walks:
-    """Random walks through the model, each replayed on the real code; where few have been is gone to first."""
+    """Random walks through the model, each replayed on the real code; where few have been is gone to first.
+
+    `store` makes what the walk of a number has as its ledger.
+    """
 
     scenario: Scenario
-    root: Path
+    store: Callable[[int], Store]
     seed: int
     seen: set[tuple[Move, ...]] = field(default_factory=set)
     """Every interleaving that was run."""
@@ -351,16 +439,17 @@ class Walks:
         with steered():
             while len(self.seen) < wanted:
                 self._number += 1
-                self.seen.add(self._walk(choose, self.root / str(self._number)))
+                self.seen.add(self._walk(choose, self.store(self._number)))
 
-    def _walk(self, choose: random.Random, root: Path) -> tuple[Move, ...]:
-        world, path = start(self.scenario), list[Move]()
-        laboratory = Laboratory(self.scenario, root)
+    def _walk(self, choose: random.Random, store: Store) -> tuple[Move, ...]:
+        scenario = replace(self.scenario, atomic=store.atomic)
+        world, path = start(scenario), list[Move]()
+        laboratory = Laboratory(scenario, store)
         stay = choose.choice(STAY)
         try:
             while len(path) < LONGEST:
-                self._compare(laboratory, world, path)
-                nexts = list(moves(world, self.scenario))
+                self._compare(laboratory, world, path, store)
+                nexts = list(moves(world, scenario))
                 if all(move.what in IDLE for move, _ in nexts):
                     break
                 move, world = self._choice(choose, world, nexts, path[-1].who if path else "", stay)
@@ -385,8 +474,8 @@ class Walks:
         self._been.add((where, chosen[0]))
         return chosen
 
-    def _compare(self, laboratory: Laboratory, world: World, path: list[Move]) -> None:
-        observed, wanted = laboratory.observed(), expected(world)
+    def _compare(self, laboratory: Laboratory, world: World, path: list[Move], store: Store) -> None:
+        observed, wanted = laboratory.observed(), expected(world, store)
         why = broken(world, self.scenario)
         if observed != wanted or why:
             differences = [

@@ -15,8 +15,11 @@ from chaos_steps.ledger.file import FileLedger
 from chaos_steps.ledger.injection import Injection
 from chaos_steps.ledger.protocol import BeingReverted, ClaimGone
 from chaos_steps.ledger.reversion import Reversion
+from tests.api_double import ApiDouble
+from tests.ledger.back_ends import client_of
 from tests.model.model import Scenario
-from tests.model.scheduler import Deviation, Walks
+from tests.model.scheduler import Deviation, FileStore, KubeStore, Store, Walks
+from tests.servers.kubernetes import Kubernetes
 
 SCENARIOS = {
     Scenario("abcrs"): 3000,
@@ -27,6 +30,21 @@ SCENARIOS = {
     Scenario("abs"): 1000,
     Scenario("abs", same_change=False): 500,
 }
+
+
+KUBE_SCENARIOS = {Scenario("abcrs"): 600, Scenario("abrs", same_change=False): 300, Scenario("abs"): 300}
+
+REAL = 4
+"""Interleavings with a real API server: each takes some hundred requests."""
+
+
+def in_folder(root: Path) -> Callable[[int], Store]:
+    return lambda number: FileStore(root / str(number))
+
+
+def in_memory(_: int) -> Store:
+    server = ApiDouble()
+    return KubeStore("n", lambda: server)
 
 
 @pytest.fixture
@@ -43,9 +61,19 @@ def test_ten_thousand_interleavings_are_asked_for() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_the_code_does_what_the_model_does(scenario: Scenario, root: Path) -> None:
-    walks = Walks(scenario, root, seed=1)
+    walks = Walks(scenario, in_folder(root), seed=1)
     walks.run(SCENARIOS[scenario])
     assert len(walks.seen) == SCENARIOS[scenario]
+
+
+@pytest.mark.parametrize("scenario", KUBE_SCENARIOS, ids=str)
+def test_the_code_does_what_the_model_does_in_kubernetes(scenario: Scenario) -> None:
+    Walks(scenario, in_memory, seed=1).run(KUBE_SCENARIOS[scenario])
+
+
+def test_the_code_does_what_the_model_does_with_a_real_api_server(kubernetes: Kubernetes) -> None:
+    namespace = kubernetes.new_namespace()
+    Walks(Scenario("abcrs"), lambda _: KubeStore(namespace, client_of(kubernetes)), seed=2).run(REAL)
 
 
 def _closed_is_not_looked_at_after_claiming(patch: pytest.MonkeyPatch) -> None:
@@ -157,6 +185,6 @@ def test_a_mistake_in_the_code_is_found(
     mistake: Callable[[pytest.MonkeyPatch], None], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mistake(monkeypatch)
-    walks = Walks(Scenario(MISTAKES[mistake]), root, seed=1)
+    walks = Walks(Scenario(MISTAKES[mistake]), in_folder(root), seed=1)
     with pytest.raises(Deviation):
         walks.run(2000)

@@ -27,6 +27,7 @@ FOUND_BY = {
         Scenario("acs", marked=True),
         Scenario("abs"),
         Scenario("abs", same_change=False),
+        Scenario("abs", atomic=True),
     ],
     ids=str,
 )
@@ -38,7 +39,12 @@ def test_no_interleaving_breaks_the_design_and_a_clean_end_can_always_be_reached
 
 @pytest.mark.parametrize(
     "scenario",
-    [Scenario("acr"), Scenario("abr"), Scenario("abr", same_change=False), Scenario("acrs")],
+    [
+        Scenario("acr"),
+        Scenario("abr"),
+        Scenario("abr", same_change=False),
+        Scenario("acrs"),
+    ],
     ids=str,
 )
 def test_no_interleaving_breaks_the_design(scenario: Scenario) -> None:

@@ -82,7 +82,7 @@ class FaultRecord:
             return False
         self._next_look = time.monotonic() + _WATCH
         try:
-            return bool(_over(self._ledger.marks(self._run)))
+            return bool(_over(self._ledger.hurried().marks(self._run)))
         except Unavailable as error:  # The load goes on; whether the fault lasted is settled at its end.
             log.warning("cannot see whether the fault is still there: %s", error)
             return False

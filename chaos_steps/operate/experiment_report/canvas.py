@@ -66,7 +66,7 @@ class Format:
     """Characters of a name that has to fit in."""
 
 
-FORMATS = (Format("wide", 9.6, 4.8, 40), Format("narrow", 4.3, 4.6, 20))
+FORMATS = (Format("wide", 9.6, 4.8, 40), Format("narrow", 4.3, 4.6, 28))
 
 
 class Drawing:

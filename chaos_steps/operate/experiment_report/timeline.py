@@ -217,7 +217,7 @@ def _name_fault(axes: Axes, size: Format, fault: FaultBand | None) -> None:
     """The fault's name inside its band, or as near to it as there is room."""
     if fault is None:
         return
-    name = short(fault.label, 2 * size.longest_name)
+    name = short(fault.label, size.longest_name)
     first, last = axes.get_xlim()
     length = (last - first) * text_width(name, _NAME, bold=True) / (size.width - _LEFT - _RIGHT)
     axes.annotate(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from chaos_steps.experiment import ExperimentFile, Source, file_of, parse
 from chaos_steps.ledger.documents import Claim, Mark, MarkName, Owner
+from chaos_steps.operate.experiment_report.compose import Composed, compose
 from chaos_steps.operate.experiment_report.judgement import Evidence
 from chaos_steps.operate.experiment_report.record import read_record
 from chaos_steps.traces import Edge, Link, Traces, TraceWindow
@@ -267,3 +270,41 @@ def add_traces(workspace: Workspace, found: Traces, *notes: str) -> None:
         verdict(found.name, checks=checks, window="client", requests=found.measured.requests, notes=notes)
     )
     workspace.write_json(f"traces/{found.name}.json", found)
+
+
+def composed(root: Path, given: Any = None, **filled: Any) -> Composed:
+    """The report on the run of `fill_workspace`, with what the test changes of its evidence."""
+    workspace = fill_workspace(root, **filled)
+    fields = {"verdicts": tuple(workspace.verdicts().values()), **(given or {})}
+    return compose(workspace, evidence(**fields), experiment())
+
+
+def traced(root: Path, *notes: str) -> Composed:
+    """As `composed`, with a judge of traces."""
+    workspace = fill_workspace(root)
+    add_traces(workspace, traces(), *notes)
+    given = evidence(expected=(*EXPECTED, "traces"), verdicts=tuple(workspace.verdicts().values()))
+    return compose(workspace, given, experiment())
+
+
+def hostile(root: Path, text: str) -> Composed:
+    """A run in which every text that comes from outside is hostile."""
+    workspace = fill_workspace(root)
+    marks = marks_of_a_good_run(
+        {"kind": text, "target": text, "change": {text: text}, "askedShare": 0.1},
+        {**ENDED, "dose": {"source": text, "url": text, "requests": 10, "faulted": 1}, text: text},
+    )
+    marks["fault-ended"] = mark("fault-ended", 5, 31, text, marks["fault-ended"].details)
+    told = tuple(verdict(name, "fail", message=text, notes=(text,)) for name in EXPECTED)
+    given = evidence(verdicts=told, marks=marks, errors=(error("waf-inject", 7, text),), claims=(claim(),))
+    config = json.loads(EXPERIMENT)
+    config["fault"] = {"type": "TOXIC", "proxy": "p", "toxicType": "latency", "attributes": {}}
+    built = compose(workspace, given, experiment(json.dumps(config)))
+    # The experiment's own rules refuse control characters in a name; the renderings do not rely on them.
+    report = msgspec.structs.replace(
+        built.report,
+        experiment={**(built.report.experiment or {}), "experimentName": text, text: text, "fault": {"type": text}},
+        traces=(msgspec.structs.replace(traces("traces", text, f"{text}2", f"{text}3"), caller=text),),
+        notes=(text,),
+    )
+    return Composed(report, built.loads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,22 +12,22 @@ import msgspec
 import pytest
 
 from chaos_steps.operate.experiment_report import junit, markdown, page
-from chaos_steps.operate.experiment_report.compose import Composed, compose
+from chaos_steps.operate.experiment_report.compose import compose
 from chaos_steps.operate.experiment_report.document import Report
 from chaos_steps.operate.experiment_report.text import milliseconds, percent, printable
 from chaos_steps.workspace import Workspace
 from tests.operate.experiment_report.runs import (
     ENDED,
     EXPECTED,
-    EXPERIMENT,
     FAULT_MS,
     add_load,
     claim,
+    composed,
     error,
     evidence,
     experiment,
     fill_workspace,
-    mark,
+    hostile,
     marks_of_a_good_run,
     points,
     verdict,
@@ -52,34 +51,6 @@ HOSTILE = (
     "`code` **bold** @someone #12",
 )
 HOSTILE_CSS = '<style>@import "http://evil.example"</style>'
-
-
-def composed(root: Path, given: Any = None, **filled: Any) -> Composed:
-    workspace = fill_workspace(root, **filled)
-    fields = {"verdicts": tuple(workspace.verdicts().values()), **(given or {})}
-    return compose(workspace, evidence(**fields), experiment())
-
-
-def hostile(root: Path, text: str) -> Composed:
-    """A run in which every text that comes from outside is hostile."""
-    workspace = fill_workspace(root)
-    marks = marks_of_a_good_run(
-        {"kind": text, "target": text, "change": {text: text}, "askedShare": 0.1},
-        {**ENDED, "dose": {"source": text, "url": text, "requests": 10, "faulted": 1}, text: text},
-    )
-    marks["fault-ended"] = mark("fault-ended", 5, 31, text, marks["fault-ended"].details)
-    told = tuple(verdict(name, "fail", message=text) for name in EXPECTED)
-    given = evidence(verdicts=told, marks=marks, errors=(error("waf-inject", 7, text),), claims=(claim(),))
-    config = json.loads(EXPERIMENT)
-    config["fault"] = {"type": "TOXIC", "proxy": "p", "toxicType": "latency", "attributes": {}}
-    built = compose(workspace, given, experiment(json.dumps(config)))
-    # The experiment's own rules refuse control characters in a name; the renderings do not rely on them.
-    settings = {**(built.report.experiment or {}), "experimentName": text, text: text, "fault": {"type": text}}
-    return Composed(_with(built.report, experiment=settings, notes=(text,)), built.loads)
-
-
-def _with(report: Report, **changes: Any) -> Report:
-    return msgspec.structs.replace(report, **changes)
 
 
 class Elements(HTMLParser):

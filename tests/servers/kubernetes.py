@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,9 @@ class Kubernetes(Server):
         """Only what it does not start without, and RBAC."""
         (self.folder / "tokens.csv").write_text(f'{ADMIN},admin,admin,"system:masters"\n')
         key = self.folder / "accounts.key"
-        making = ("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
-        subprocess.run([find_program("openssl"), *making], check=True)
+        self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key))
+        self._make_certificate("clients", "/CN=clients")
+        self._make_certificate("admin", "/O=system:masters/CN=admin", "-CA", "clients.crt", "-CAkey", "clients.key")
         options = {
             "etcd-servers": self._etcd.url,
             "bind-address": "127.0.0.1",
@@ -80,12 +82,22 @@ class Kubernetes(Server):
             "cert-dir": "certificates",
             "authorization-mode": "RBAC",
             "token-auth-file": "tokens.csv",
+            "client-ca-file": "clients.crt",
             "service-account-issuer": "https://kubernetes.test",
             "service-account-key-file": key,
             "service-account-signing-key-file": key,
             "service-cluster-ip-range": "10.0.0.0/24",
         }
         return [str(built("kubernetes")), "kube-apiserver", *(f"--{name}={value}" for name, value in options.items())]
+
+    def _make_certificate(self, name: str, subject: str, *more: str) -> None:
+        algorithm = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        self._openssl(
+            "req", "-x509", *algorithm, "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.crt", *more
+        )
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run([find_program("openssl"), *arguments], cwd=self.folder, check=True, capture_output=True)
 
     def start(self) -> None:
         """Start etcd, then the API server."""
@@ -143,15 +155,21 @@ class Kubernetes(Server):
         wait_until(lambda: self._may(token, namespace, rules[0]), f"the Role of {name} to hold")
         return token
 
-    def kubeconfig(self, path: Path, *, token: str = ADMIN, url: str = "") -> Path:
-        """Write a file for KUBECONFIG: this API server, or a proxy in front of it at `url`."""
+    @property
+    def admin_certificate(self) -> dict[str, str]:
+        """A user of a kubeconfig: may do everything, by certificate and key in the file itself."""
+        read = {"client-certificate-data": "admin.crt", "client-key-data": "admin.key"}
+        return {field: base64.b64encode((self.folder / name).read_bytes()).decode() for field, name in read.items()}
+
+    def kubeconfig(self, path: Path, user: Mapping[str, Any] | None = None, *, url: str = "") -> Path:
+        """Write a file for KUBECONFIG: this API server, or a proxy in front of it at `url`; by default for ADMIN."""
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
                 {"name": "c", "cluster": {"server": url or self.url, "certificate-authority": str(self.ca_file)}}
             ],
-            "users": [{"name": "u", "user": {"token": token}}],
+            "users": [{"name": "u", "user": {"token": ADMIN} if user is None else user}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
             "current-context": "x",
         }

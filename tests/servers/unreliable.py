@@ -37,6 +37,7 @@ class Unreliable(Upstream):
         self._tls = tls
         self._released = threading.Event()
         self._misbehaviours: dict[str, Misbehaviour] = {}
+        self._by_number: dict[int, Misbehaviour] = {}
         self.respond = self._respond
 
     def misbehave(
@@ -46,9 +47,14 @@ class Unreliable(Upstream):
         self._released.clear()
         self._misbehaviours[method] = Misbehaviour(passed_on, reply, hangs)
 
+    def misbehave_at(self, number: int, *, passed_on: bool = False, reply: Reply | None = None) -> None:
+        """Treat one request so, whatever its method: the number-th since the last reset, counted from 1."""
+        self._by_number[number] = Misbehaviour(passed_on, reply)
+
     def behave(self) -> None:
         """Be a plain proxy again; requests that hang are closed."""
         self._misbehaviours.clear()
+        self._by_number.clear()
         self._released.set()
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +62,7 @@ class Unreliable(Upstream):
         super().__exit__()
 
     def _respond(self, request: Request) -> Reply:
-        wrong = self._misbehaviours.get(request.method)
+        wrong = self._by_number.get(self.count) or self._misbehaviours.get(request.method)
         answer = self._pass_on(request) if wrong is None or wrong.passed_on else None
         if wrong is not None:
             answer = wrong.reply

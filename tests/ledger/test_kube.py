@@ -18,10 +18,10 @@ from chaos_steps.ledger.documents import Change
 from chaos_steps.ledger.injection import Injection
 from chaos_steps.ledger.kube import KubeLedger
 from chaos_steps.ledger.protocol import ClaimGone, Occupied
-from chaos_steps.ledger.target import Effect, Fault
 from tests.api_double import ApiDouble
 from tests.ledger.back_ends import KubeBackEnd, client_of, kube_ledger
 from tests.ledger.claims import claim
+from tests.ledger.memory import Memory
 from tests.servers.kubernetes import ADMIN, Kubernetes
 from tests.servers.unreliable import Unreliable
 from tests.servers.upstream import Reply
@@ -188,49 +188,17 @@ def test_labels_that_people_change_change_nothing(back_end: KubeBackEnd, label: 
     assert there["metadata"]["labels"][label] == "x"
 
 
-class Big:
-    """A target with more in it than a ConfigMap can hold."""
-
-    kind = identity = "big"
-
-    def __init__(self, size: int) -> None:
-        self.state = "x" * size
-
-    def address(self) -> dict[str, Any]:
-        return {}
-
-    def read(self) -> str:
-        return self.state
-
-    def write(self, change: str) -> None:
-        self.state = change
-
-    def restore(self, before: str, _change: str) -> None:
-        self.state = before
-
-    def holds(self, state: str, change: str) -> bool:
-        return state == change
-
-    def marked_by(self, _state: str) -> None:
-        return None
-
-    def scope(self, _change: str) -> Any:
-        raise NotImplementedError
-
-
 def test_a_before_image_that_is_too_large_is_refused_before_anything_is_changed(back_end: KubeBackEnd) -> None:
-    target: Any = Big(1 << 20)
-    fault = Fault(target, "changed", Effect(1.0, lambda *_: True), "a fault")
+    target = Memory("x" * (1 << 20))
     with pytest.raises(Unavailable, match="ConfigMap takes"):
-        Injection(back_end.ledger, fault, "r-1", 60.0).apply()
+        Injection(back_end.ledger, target.fault, "r-1", 60.0).apply()
     assert target.state == "x" * (1 << 20)
     assert back_end.ledger.claims() == []
 
 
 def test_the_largest_before_image_goes_through_all_states(back_end: KubeBackEnd) -> None:
-    target: Any = Big(kube_ledgers.LARGEST - 1200)
-    fault = Fault(target, "changed", Effect(1.0, lambda *_: True), "a fault")
-    injection = Injection(back_end.ledger, fault, "r-1", 60.0)
+    target = Memory("x" * (kube_ledgers.LARGEST - 1200))
+    injection = Injection(back_end.ledger, target.fault, "r-1", 60.0)
     injection.apply()
     back_end.ledger.renew(injection.claim, time.time() + 1e9 / 3)
     back_end.ledger.mark_ended(injection.claim)

@@ -151,8 +151,8 @@ def _to_start(reason: Reason) -> str:
 def _to_be_valid(reason: Reason, dose: Dose | None) -> str:
     if reason.subject == "dose" and dose is not None:
         return {
-            "under": "Find out why fewer requests met the fault than asked for: another rule, a cache, another path.",
-            "over": "Find out what else made requests fail or wait: another fault, or a service that is not well.",
+            "under": "Find out why the fault did less than asked: another rule in front, a cache, another path.",
+            "over": "Find out what did more than asked: another fault at the same time, or a target that is not well.",
         }.get(dose.outcome, f"To have the dose measured, {_PROBE}.")
     return _NEEDED_BY_SUBJECT.get(reason.subject, f"Put right what kept {reason.subject} from its work.")
 

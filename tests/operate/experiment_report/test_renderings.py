@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from chaos_steps.operate.experiment_report import junit, markdown, page
-from chaos_steps.operate.experiment_report.compose import compose
-from chaos_steps.operate.experiment_report.document import Report
+from chaos_steps.operate.experiment_report.compose import Composed, compose
+from chaos_steps.operate.experiment_report.document import Reason, Report
 from chaos_steps.operate.experiment_report.text import milliseconds, percent, printable
+from chaos_steps.operate.experiment_report.tracing import MOST_LINKS
 from chaos_steps.workspace import Workspace
 from tests.operate.experiment_report.runs import (
     ENDED,
@@ -30,6 +31,7 @@ from tests.operate.experiment_report.runs import (
     hostile,
     marks_of_a_good_run,
     points,
+    traced,
     verdict,
 )
 
@@ -69,11 +71,48 @@ class Elements(HTMLParser):
         self.text += data
 
 
+class Tables(HTMLParser):
+    """Texts of the cells of each table, row by row; a cell over several rows is repeated."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[list[list[str]]] = []
+        self._open = False
+        self._over: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.found.append([])
+        if tag in ("table", "tbody"):
+            self._over = []
+        elif tag == "tr":
+            self.found[-1].append(list(self._over))
+        elif tag in ("td", "th"):
+            self._open = True
+            self.found[-1][-1].append("")
+            if dict(attrs).get("scope") == "rowgroup":
+                self._over = self.found[-1][-1]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._open = False
+            self.found[-1][-1][-1] = " ".join(self.found[-1][-1][-1].split())
+            if self._over is self.found[-1][-1]:
+                self._over = self._over[:1]
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.found[-1][-1][-1] += data
+
+
 @pytest.fixture(scope="module")
 def plain_elements(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Names of the elements that a harmless page has."""
-    built = composed(tmp_path_factory.mktemp("plain"), {"claims": (claim(),)})
-    return {tag for tag, _ in Elements(page.render(built)).found}
+    built = traced(tmp_path_factory.mktemp("plain"), "note")
+    reason = Reason(code=6, subject="ledger", message="claim")
+    left = msgspec.structs.replace(built.report, claims=("claim",), reasons=(reason,))
+    return {tag for tag, _ in Elements(page.render(Composed(left, built.loads))).found}
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, HOSTILE_CSS])
@@ -153,6 +192,108 @@ def test_the_plot_names_the_windows_and_the_fault(tmp_path: Path) -> None:
         assert name in svg
     assert "var(--fault)" in svg
     assert "#0000" not in svg
+
+
+def test_each_plot_has_its_numbers_in_a_table_behind_it(tmp_path: Path) -> None:
+    built = composed(tmp_path)
+    tables = Tables(page.render(built)).found
+    bins = next(rows for rows in tables if rows[0][:2] == ["Load", "From, s"])
+    assert len(bins) == 1 + sum(len(curve.time) for curve in built.loads.curves)
+    assert bins[1] == ["baseline", "-20", "40", "0", "23.7 ms", "78.2 ms"]
+    spread = next(rows for rows in tables if rows[0][:2] == ["Load", "p50"])
+    assert [row[0] for row in spread] == ["Load", "baseline", "client", "recovery"]
+    client = built.report.windows[1].percentiles_ms
+    assert spread[2][1:] == [milliseconds(client[name]) for name in spread[0][1:]]
+
+
+def test_a_bin_without_answers_has_no_latency_in_the_table(tmp_path: Path) -> None:
+    workspace = fill_workspace(tmp_path)
+    silent = points(FAULT_MS + 1000, 29, 50)
+    silent["status"], silent["error"], silent["duration_us"] = 0, 1, -1
+    add_load(workspace, "client", silent)
+    built = compose(workspace, evidence(), experiment())
+    rows = next(rows for rows in Tables(page.render(built)).found if rows[0][:2] == ["Load", "From, s"])
+    assert ["client", "0", "50", "50 (100 %)", "", ""] in rows
+
+
+def test_no_two_elements_of_the_page_have_one_id_and_each_reference_has_its_target(tmp_path: Path) -> None:
+    html = page.render(composed(tmp_path))
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(set(ids)) == len(ids)
+    references = set(re.findall(r'(?:url\(|href=")#([^")]+)', html))
+    assert references
+    assert references <= set(ids)
+
+
+def test_the_tails_show_the_interval_of_a_judged_p99_of_these_very_points(tmp_path: Path) -> None:
+    """Nothing else on the page is drawn as wide."""
+
+    def drawn(built: Composed) -> set[str]:
+        return set(re.findall(r"stroke: var\(--(load-\d)\); stroke-opacity: 0.45; stroke-width: 5", page.render(built)))
+
+    p99s = {window.name: window.p99_latency_ms for window in composed(tmp_path / "a").report.windows}
+    assert p99s["recovery"] == 75
+    assert drawn(composed(tmp_path / "b")) == {"load-3"}
+    assert p99s["client"] is not None
+    assert drawn(composed(tmp_path / "c", client_p99=p99s["client"])) == {"load-2", "load-3"}
+
+
+def test_all_renderings_tell_what_the_traces_show_and_the_notes_of_judges(tmp_path: Path) -> None:
+    note = "the fault sits in front of the service"
+    built = traced(tmp_path, note)
+    html = " ".join(Elements(page.render(built)).text.split())
+    assert "Traces of shop" in html
+    assert "4 edges are known, 3 changed." in html
+    tables = {rows[0][0]: rows for rows in Tables(page.render(built)).found}
+    edge = "shop → user-service 1.11 x the attempts"
+    judged = ["judged", "1.112", "1450", "1612", "163 (10.11 %)", "4 (0.25 %)", "0", "1 (0.07 %)", "0"]
+    assert [edge, *judged] in tables["Caller and callee"]
+    assert ["stock → db", "vanished", "150", "0", "0", "0"] in tables["Parent and child"]
+    assert ["judged client", "1450", "5800", "1450", "2", "99.86 %", "70 ms", "0"] in tables["Window"]
+    text = markdown.render(built.report)
+    assert "| shop → user-service | judged | 1.112 | 163 (10.11 %) | 4 (0.25 %) | 0 | 1 (0.07 %) | 0 |" in text
+    assert "| stock → db | vanished |" in text
+    told = suite(built.report).findtext("system-out") or ""
+    assert "Attempts per request, shop to user-service: 1 (baseline), 1.112 (judged)" in told
+    assert "Dependency stock to db: vanished" in told
+    for rendering in (html, text, told):
+        assert f"traces: {note}" in rendering
+
+
+def test_of_very_many_dependencies_the_page_lists_some(tmp_path: Path) -> None:
+    built = traced(tmp_path)
+    (shown,) = built.report.traces
+    links = tuple(
+        msgspec.structs.replace(shown.links[2], child=f"child{number:03}") for number in range(MOST_LINKS + 1)
+    )
+    many = msgspec.structs.replace(built.report, traces=(msgspec.structs.replace(shown, links=links),))
+    html = page.render(Composed(many, built.loads))
+    assert f"child{MOST_LINKS - 1:03}" in html
+    assert f"child{MOST_LINKS:03}" not in html
+    assert f"the first {MOST_LINKS} are listed, verdict.json has all" in html
+
+
+def test_all_renderings_say_how_sure_the_verdict_is_and_what_more_is_needed(tmp_path: Path) -> None:
+    built = composed(tmp_path, client_rate=0.901)
+    explanation = built.report.explanation
+    page_text = " ".join(Elements(page.render(built)).text.split())
+    told = suite(built.report).findtext("system-out") or ""
+    for rendering in (page_text, markdown.render(built.report), told):
+        for said in (explanation.tried, explanation.sure, *explanation.needed):
+            assert said in rendering
+
+
+def test_the_page_compares_asked_and_measured_dose(tmp_path: Path) -> None:
+    marks = marks_of_a_good_run()
+    built = composed(tmp_path, {"marks": marks})
+    assert built.report.dose is not None
+    delayed = msgspec.structs.replace(
+        built.report.dose, asked_delay_ms=300, delay_ms=301.5, delay_low_ms=290.0, delay_high_ms=None
+    )
+    report = msgspec.structs.replace(built.report, dose=delayed)
+    rows = next(rows for rows in Tables(page.render(Composed(report, built.loads))).found if rows[0][0] == "Dose")
+    assert rows[1] == ["share of faulted requests", "10 %", "11.33 %", "3.73 % to 24.34 %", "17 of 150 requests"]
+    assert rows[2] == ["delay", "300 ms", "301.5 ms", "290 ms or more", ""]
 
 
 def test_clocks_that_disagree_do_not_spoil_the_plot_and_are_noted(tmp_path: Path) -> None:

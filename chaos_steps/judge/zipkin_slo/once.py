@@ -10,7 +10,7 @@ from chaos_steps.judge.zipkin_slo.spans import Trace
 
 def trace_id(trace: Trace) -> str:
     """The id of a trace. Where Zipkin's ids are not strict, some of its spans have 64 bits of it and some all 128."""
-    return max(span.trace_id for span in trace)
+    return max((span.trace_id for span in trace), default="")
 
 
 _TIMESTAMP = attrgetter("timestamp")

@@ -31,23 +31,14 @@ _AIM = 0.6  # Of what an answer can hold: the density of traces is never even.
 
 
 @dataclass(frozen=True)
-class Trusted:
-    """An answer of fewer traces and of fewer spans than this is taken to be whole."""
+class Size:
+    """How much an answer holds, and for how long a slice."""
 
-    traces: float = LIMIT
-    spans: float = math.inf
-
-    def holds(self, answer: Answer) -> bool:
-        """Whether an answer is below both."""
-        return len(answer.traces) < self.traces and answer.spans < self.spans
-
-    def after_cut(self, traces: int, spans: int) -> Trusted:
-        """What to trust when an answer of so many traces and spans has been cut.
-
-        It was cut by one of both or by its bytes, and others not always at the same length, as no trace is cut in two.
-        What has less than half of both is far enough from it.
-        """
-        return Trusted(min(self.traces, traces / 2), min(self.spans, spans / 2))
+    traces: int
+    spans: int
+    size: int
+    """Bytes."""
+    milliseconds: int
 
 
 @dataclass(frozen=True)
@@ -56,9 +47,32 @@ class Answer:
 
     query: Query
     traces: list[Trace]
-    spans: int
-    size: int
-    """Bytes."""
+    size: Size
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """An answer of fewer traces, of fewer spans and to a shorter slice than this is taken to be whole."""
+
+    traces: float = LIMIT
+    spans: float = math.inf
+    milliseconds: float = math.inf
+
+    def holds(self, size: Size) -> bool:
+        """Whether an answer is below all three."""
+        return size.traces < self.traces and size.spans < self.spans and size.milliseconds < self.milliseconds
+
+    def after_cut(self, *, traces: float, spans: float, milliseconds: float) -> Trusted:
+        """What to trust when an answer of this size has been cut; infinite is what it was certainly not cut by.
+
+        Others are not always cut at the same length, as no trace is cut in two: less than half is far enough from it. A
+        single trace is always trusted, and so is a single millisecond.
+        """
+        return Trusted(
+            min(self.traces, max(traces / 2, 2)),
+            min(self.spans, max(spans / 2, 2)),
+            min(self.milliseconds, max(milliseconds / 2, 2)),
+        )
 
 
 def ask(api: Api, query: Query) -> Answer:
@@ -83,8 +97,8 @@ def read(api: Api, interval: Query, trusted: Trusted) -> Iterator[Answer]:
         plan.learn_size(query, len(response.body))
         download = _Download.of_next(api, plan)
         answer = _answer(api, query, response)
-        plan.learn_density(answer)
-        if trusted.holds(answer):
+        plan.learn_density(answer.size)
+        if trusted.holds(answer.size):
             yield answer
         else:
             plan.split(query)
@@ -102,7 +116,8 @@ def halves(query: Query) -> tuple[Query, Query] | None:
 def _answer(api: Api, query: Query, response: Response) -> Answer:
     with _without_collector():
         traces = api.decoded(response)
-    return Answer(query, traces, sum(map(len, traces)), len(response.body))
+    size = Size(len(traces), sum(map(len, traces)), len(response.body), query.end_ms - query.start_ms)
+    return Answer(query, traces, size)
 
 
 @contextmanager
@@ -122,8 +137,8 @@ class _Plan:
         whole = interval.end_ms - interval.start_ms
         self._rest: Query | None = interval
         self._pieces: list[Query] = []
-        self._length = math.ceil(whole / _FIRST_SHARE)
-        self._longest = math.ceil(whole / _LONGEST_SHARE)
+        self._longest = max(1, int(min(whole / _LONGEST_SHARE, _AIM * trusted.milliseconds)))
+        self._length = min(self._longest, math.ceil(whole / _FIRST_SHARE))
         self._aim_spans = min(_AIM_SPANS, _AIM * trusted.spans)
         self._aim_traces = _AIM * trusted.traces
         # What a byte takes of the room in an answer; with every answer known better.
@@ -160,9 +175,9 @@ class _Plan:
         wanted = math.ceil((query.end_ms - query.start_ms) / fill)
         self._length = max(1, min(wanted, self._longest))
 
-    def learn_density(self, answer: Answer) -> None:
+    def learn_density(self, answer: Size) -> None:
         """Know better how full an answer of so many bytes is."""
-        filled = max(answer.size / _AIM_BYTES, answer.spans / self._aim_spans, len(answer.traces) / self._aim_traces)
+        filled = max(answer.size / _AIM_BYTES, answer.spans / self._aim_spans, answer.traces / self._aim_traces)
         self._per_byte = filled / answer.size
 
 

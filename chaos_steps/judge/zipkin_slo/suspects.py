@@ -1,0 +1,101 @@
+"""Which answers to doubt first, and how two of them are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from chaos_steps.judge.zipkin_slo.api import Query
+from chaos_steps.judge.zipkin_slo.once import trace_id
+from chaos_steps.judge.zipkin_slo.slices import Answer, Size
+from chaos_steps.judge.zipkin_slo.spans import Trace
+
+Content = frozenset[tuple[str, int]]
+"""The id of each trace of an answer, and how many spans it has there."""
+
+_ELASTICSEARCH_SPANS = 10_000
+
+
+def content_of(traces: Iterable[Trace]) -> Content:
+    """The content of one answer, or of several together: a trace that is there more than once counts at its fullest."""
+    spans: dict[str, int] = {}
+    for trace in traces:
+        name = trace_id(trace)
+        spans[name] = max(len(trace), spans.get(name, 0))
+    return frozenset(spans.items())
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An answer that may have been cut."""
+
+    query: Query
+    size: Size
+    content: Content
+
+    @classmethod
+    def of(cls, answer: Answer) -> Suspect:
+        """An answer, of which the content is enough."""
+        return cls(answer.query, answer.size, content_of(answer.traces))
+
+    def described(self) -> str:
+        """That it was cut, and at what size."""
+        known = 0.9 * _ELASTICSEARCH_SPANS <= self.size.spans <= _ELASTICSEARCH_SPANS
+        storage = ", as Elasticsearch does at 10,000 spans" if known else ""
+        return f"Zipkin cut an answer at {self.size.traces} traces and {self.size.spans} spans{storage}"
+
+
+class Largest:
+    """The largest answers by traces, by spans, by bytes and by the length of the slice.
+
+    Two of each, as of nearly the same size one may be cut and one whole; of the longest slices one, as many have the
+    same length. That one may well be empty, where a server looks back less far than it is asked to.
+    """
+
+    def __init__(self) -> None:
+        self._by_content = [_Place(attrgetter(measure), 2) for measure in ("traces", "spans", "size")]
+        self._by_length = _Place(attrgetter("milliseconds", "traces"), 1)
+
+    def add(self, answer: Answer) -> None:
+        """Keep the answer if it is one of the largest. Of a single trace nothing can have been cut."""
+        candidates = [self._by_length, *(self._by_content if answer.size.traces > 1 else ())]
+        places = [place for place in candidates if place.is_for(answer.size)]
+        if places:
+            suspect = Suspect.of(answer)
+            for place in places:
+                place.put(suspect)
+
+    def suspects(self) -> list[Suspect]:
+        """Each of them once. The longest comes first: if it is whole, length is not what others are cut by."""
+        places = (self._by_length, *self._by_content)
+        return list({suspect.query: suspect for place in places for suspect in place.kept}.values())
+
+
+class _Place:
+    """So many answers that are the largest by one measure."""
+
+    def __init__(self, measure: Callable[[Size], Any], count: int) -> None:
+        self.kept: list[Suspect] = []
+        self._measure = measure
+        self._count = count
+
+    def is_for(self, size: Size) -> bool:
+        return len(self.kept) < self._count or self._measure(size) > self._measure(self.kept[-1].size)
+
+    def put(self, suspect: Suspect) -> None:
+        self.kept.append(suspect)
+        self.kept.sort(key=lambda each: self._measure(each.size), reverse=True)
+        del self.kept[self._count :]
+
+
+def suspected_cause(cut: Size, seen: Iterable[Size]) -> dict[str, float]:
+    """What an answer may have been cut by, for `Trusted.after_cut`: its traces, its spans or its bytes.
+
+    If answers were `seen` that have far more of them, it was none of these but the length of the slice.
+    """
+    if any(each.traces > 2 * cut.traces and each.spans > 2 * cut.spans for each in seen):
+        return {"traces": math.inf, "spans": math.inf, "milliseconds": cut.milliseconds}
+    return {"traces": cut.traces, "spans": cut.spans, "milliseconds": math.inf}

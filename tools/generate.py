@@ -1,4 +1,4 @@
-"""Write what follows from the commands: Tasks, pages of documentation, the README's table, JSON Schemas.
+"""Write what follows from the commands: Tasks, docs, the README's table, JSON Schemas, the images' stages.
 
 tools/generate.py           writes what has changed, removes what no command asks for
 tools/generate.py --check   writes nothing; names every file that is out of sync and exits with 1
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from generation.commands import find_commands
 from generation.docs import command_page, readme_with_table
+from generation.images import bake_file, containerfile_with_stages
 from generation.schemas import schemas
 from generation.task import task_readme, task_yaml
 
@@ -33,6 +34,9 @@ def wanted(root: Path) -> dict[Path, str]:
         files[root / "docs" / "commands" / f"{command.name}.md"] = command_page(command)
     readme = root / "README.md"
     files[readme] = readme_with_table(readme.read_text() if readme.exists() else "", commands)
+    containerfile = root / "images" / "Containerfile"
+    files[containerfile] = containerfile_with_stages(containerfile.read_text(), commands)
+    files[root / "docker-bake.hcl"] = bake_file(commands)
     return files
 
 

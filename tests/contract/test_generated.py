@@ -24,8 +24,9 @@ def copy(tmp_path: Path) -> Path:
     """A copy of all that the generator reads and writes."""
     for name in GENERATED:
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("README.md", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "images").mkdir()
+    for name in ("README.md", "pyproject.toml", "images/Containerfile", "docker-bake.hcl"):
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -40,15 +41,20 @@ def test_a_file_that_differs_is_missing_or_is_nobodys_is_named_and_put_right(cop
     (copy / "tekton/tasks/gone").mkdir()
     readme = (copy / "README.md").read_text()
     (copy / "README.md").write_text(readme.replace("| judge | [k6-slo]", "| judge | [k6-slow]"))
+    containerfile = (copy / "images/Containerfile").read_text()
+    (copy / "images/Containerfile").write_text(containerfile.replace("FROM points AS k6-slo", "FROM base AS k6-slo"))
+    (copy / "docker-bake.hcl").unlink()
 
     checked = generate("--check", "--root", copy)
     assert checked.returncode == 1
     named = {line.removeprefix("out of sync: ") for line in checked.stdout.splitlines()}
-    assert named == {"docs/commands/k6-slo.md", "schemas/window.json", "tekton/tasks/gone", "README.md"}
+    by_hand = {"docs/commands/k6-slo.md", "README.md", "images/Containerfile"}
+    assert named == {*by_hand, "schemas/window.json", "docker-bake.hcl", "tekton/tasks/gone"}
 
     assert generate("--root", copy).returncode == 0
     assert generate("--check", "--root", copy).returncode == 0
     assert (copy / "README.md").read_text() == readme
+    assert (copy / "images/Containerfile").read_text() == containerfile
 
 
 def test_a_file_that_no_command_asks_for_is_out_of_sync(copy: Path) -> None:

@@ -59,6 +59,8 @@ class Window(Document, frozen=True, kw_only=True):
     """Requests that should have been sent and were not."""
     target: str | None = None
     """Address that all requests went to, without its query; null: a script of the user's own chose."""
+    versions: dict[str, str] = {}
+    """Programs that made the load, with their versions; an empty one is not known."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

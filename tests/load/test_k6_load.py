@@ -118,6 +118,7 @@ def test_every_request_becomes_a_record_that_its_window_vouches_for(
     assert set(points["error"].tolist()) == {0}
     assert window.start_ms == points["start_us"].min() // 1000
     assert 0 <= window.end_ms - points["start_us"].max() / 1000 < 1
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", window.versions["k6"])
     assert (window.source, window.requests, window.dropped) == ("k6-load", len(points), 0)
     assert window.points_sha256 == hashlib.sha256(workspace.points_path("client").read_bytes()).hexdigest()
     p99 = sorted(points["duration_us"].tolist())[-(-99 * len(points) // 100) - 1]

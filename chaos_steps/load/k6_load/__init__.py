@@ -144,10 +144,11 @@ def _load(
     ctx: Context, binary: str, plan: Plan, environment: dict[str, str], record: FaultRecord | None
 ) -> ChaosError | None:
     """Run k6 to its end and write everything down; returns why the load is not valid, if so."""
-    from chaos_steps.load.k6_load.process import K6  # noqa: PLC0415
+    from chaos_steps.load.k6_load.process import K6, version  # noqa: PLC0415
     from chaos_steps.load.k6_load.progress import Progress  # noqa: PLC0415
     from chaos_steps.load.k6_load.stream import Stream  # noqa: PLC0415
 
+    versions = {"k6": version(binary, environment)}
     stream = Stream(plan.request_timeout_us, plan.asked)
     failure: ChaosError | None = None
     try:
@@ -161,7 +162,7 @@ def _load(
     except (InvalidRun, Unavailable) as error:
         failure = error
     finally:
-        _save(ctx, plan, stream)
+        _save(ctx, plan, stream, versions)
     return failure
 
 
@@ -173,7 +174,7 @@ def _tick(show: Callable[[], None], record: FaultRecord | None) -> int | None:
     return signals.pending()
 
 
-def _save(ctx: Context, plan: Plan, stream: Stream) -> None:
+def _save(ctx: Context, plan: Plan, stream: Stream, versions: dict[str, str]) -> None:
     """Write points, window and results."""
     from chaos_steps.points import summarize  # noqa: PLC0415
     from chaos_steps.workspace import Window  # noqa: PLC0415
@@ -197,6 +198,7 @@ def _save(ctx: Context, plan: Plan, stream: Stream) -> None:
             requests=summary.requests,
             dropped=stream.dropped,
             target=plan.address,
+            versions=versions,
         )
     )
     log.info(

@@ -47,6 +47,13 @@ def find_k6(path: str) -> str:
     return found
 
 
+def version(binary: str, environment: Mapping[str, str]) -> str:
+    """Its version as it tells it, such as v1.1.0; empty if it does not."""
+    told = subprocess.run([binary, "version"], env=environment, capture_output=True, text=True, check=False)
+    name, number, *_ = [*told.stdout.split(), "", ""]
+    return number if name == "k6" else ""
+
+
 def check_script(binary: str, plan: Plan, environment: Mapping[str, str]) -> None:
     """Let k6 compile the script and run its init code; sends nothing. Raises UsageError with k6's own message."""
     checked = subprocess.run(

@@ -57,9 +57,18 @@ def compose(workspace: Workspace, evidence: Evidence, experiment: Experiment | N
         windows=loads.windows,
         marks=tuple(_mark(mark) for mark in evidence.record.marks.values()),
         claims=tuple(str(claim) for claim in evidence.claims),
-        versions={"chaos-steps": __version__, "python": platform.python_version()},
+        versions=_versions(workspace),
     )
     return Composed(report, loads)
+
+
+def _versions(workspace: Workspace) -> dict[str, str]:
+    """Our own, and what the loads were made with; two loads may have used different ones."""
+    found = {"chaos-steps": {__version__}, "python": {platform.python_version()}}
+    for window in workspace.windows().values():
+        for program, version in window.versions.items():
+            found.setdefault(program, set()).add(version or "of an unknown version")
+    return {program: " and ".join(sorted(versions)) for program, versions in found.items()}
 
 
 def _set_fields(experiment: Experiment) -> dict[str, Any]:

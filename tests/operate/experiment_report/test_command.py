@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from chaos_steps import __version__
 from chaos_steps.ledger import open_ledger
 from chaos_steps.ledger.protocol import Ledger
 from chaos_steps.operate.experiment_report.document import Report
@@ -98,6 +100,20 @@ def test_the_windows_numbers_are_those_of_the_points(reporter: Reporter, workspa
     failures = sum(not 200 <= status < 400 for status in points["status"])
     assert (client.failures, client.success_rate) == (failures, 1 - failures / len(points))
     assert client.statuses == {"200": len(points) - failures, "503": failures}
+
+
+def test_the_report_names_the_versions_of_all_that_made_the_loads(reporter: Reporter, workspace: Workspace) -> None:
+    for name, version in (("baseline", "v1.1.0"), ("client", "v1.2.0"), ("recovery", "v1.1.0")):
+        window = workspace.read_window(name)
+        assert window is not None
+        workspace.write_window(msgspec.structs.replace(window, versions={"k6": version}))
+    assert reporter().code == 0
+    assert reporter.report.versions == {
+        "chaos-steps": __version__,
+        "python": platform.python_version(),
+        "k6": "v1.1.0 and v1.2.0",
+    }
+    assert "k6 v1.1.0 and v1.2.0" in (workspace.root / "report/report.html").read_text()
 
 
 def test_a_red_verdict_is_a_result_and_the_report_itself_succeeds(reporter: Reporter, workspace: Workspace) -> None:

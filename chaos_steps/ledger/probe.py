@@ -73,9 +73,12 @@ class Probe:
         with self._lock:
             sent = [request for request in self._requests if request.begin <= last]
         counted = self._count(sent) if self._effect.seen else self._time(sent)
-        answers = counted["requests"]
-        source = "marker" if self._effect.marked else "probe"
-        return {"source": source, "url": self.url, "unanswered": len(sent) - answers, **counted}
+        return {
+            "source": "marker" if self._effect.marked else "probe",
+            "url": self.url,
+            "unanswered": sum(request.is_over and request.seconds is None for request in sent),
+            **counted,
+        }
 
     @staticmethod
     def _count(sent: list[_Request]) -> dict[str, Any]:

@@ -128,7 +128,8 @@ def _injector_options() -> list[click.Parameter]:
             ["--probe-url"],
             type=URL,
             common=True,
-            help="hold: measure the fault's share by 5 requests a second to this address on the faulted path.",
+            help="hold: measure the share and the delay of the fault by 5 untraced requests a second to this address "
+            "on the faulted path.",
         ),
         click.Argument(["command"], nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARG]...]"),
     ]

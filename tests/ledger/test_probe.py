@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,14 @@ def test_it_counts_answers_with_the_fault_and_names_the_run(upstream: Upstream) 
     assert (dose["source"], dose["url"], dose["unanswered"]) == ("probe", upstream.url, 0)
     first = upstream.requests[0]
     assert (first.method, first.headers["host"], first.headers["x-chaos-run"]) == ("GET", "a.svc", "r-1")
+
+
+def test_its_requests_ask_not_to_be_traced_each_with_ids_of_its_own(upstream: Upstream) -> None:
+    measure(upstream.url, Effect(share=0.5, seen=is_503), 40, upstream)
+    headers = [request.headers for request in upstream.requests[:2]]
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", each["traceparent"]) for each in headers)
+    assert all(re.fullmatch("[0-9a-f]{32}-[0-9a-f]{16}-0", each["b3"]) for each in headers)
+    assert headers[0]["b3"] != headers[1]["b3"]
 
 
 def test_a_redirect_is_an_answer(upstream: Upstream) -> None:

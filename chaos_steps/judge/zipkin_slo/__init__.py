@@ -48,7 +48,7 @@ from chaos_steps.verdicts import Bounds, Rule, baseline_options, judge_options, 
     default="tag",
     show_default=True,
     help="What a failed request is. tag: its span has the tag error, whatever it says; status: its HTTP status is 500 "
-    "or more; any: either.",
+    "or more, or, where it has none, the tag; any: either.",
 )
 @option(
     "--settle",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from chaos_steps.errors import Unavailable
 from chaos_steps.judge.zipkin_slo import api
 from chaos_steps.judge.zipkin_slo.api import Api, Query
-from tests.conftest import RunCommand
+from tests.conftest import RunCommand, StartCommand
 from tests.judge.zipkin_slo.conftest import Judge
 from tests.judge.zipkin_slo.traffic import Traffic
 from tests.running import Finished
 from tests.servers.unreliable import Unreliable
 from tests.servers.upstream import Reply, Request, Upstream
+from tests.waiting import wait_until
 
 NOT_ZIPKIN = (
     "this is not Zipkin's query API; give the base address of Zipkin, such as http://zipkin:9411; Jaeger and Tempo"
@@ -89,6 +91,15 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
         server.misbehave("GET", hangs=True)
         with pytest.raises(Unavailable, match=r"no answer within 0\.2 s"):
             Api(server.url).traces(Query("users", 0, 1), limit=1)
+
+
+def test_a_signal_does_not_wait_for_an_answer(start_command: StartCommand, upstream: Upstream) -> None:
+    with Unreliable(upstream.url) as server:
+        server.misbehave("GET", hangs=True)
+        running = start_command("zipkin-slo", "--zipkin-url", server.url, *SERVICE, *LIMIT, *WINDOW)
+        wait_until(lambda: server.count == 1, "the first request")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10).code == 143
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,14 +21,11 @@ from chaos_steps.http import Http, Response
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
-ATTEMPT = 5.0
-"""Seconds for one request."""
-
 PAGE = 25
 """Objects in one answer to a list. Each may have 1 MiB, as JSON within JSON twice that."""
 
 _PAUSE, _PAUSE_AFTER_CONFLICT = 0.5, 0.02
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -61,19 +59,19 @@ def persist(act: Callable[[], T], patience: float) -> T:
             time.sleep(error.after)
 
 
+@dataclass(frozen=True)
 class Objects:
     """The objects of a core resource in a namespace, such as `configmaps`.
 
-    `connect` makes a client with the credentials of now. `roles` names for each verb the Role that grants it. All calls
-    raise Again, Denied, and Unavailable for what the API server refuses in any other way.
+    `connect` makes a client with the credentials of now. `roles` names for each verb the Role that grants it. `timeout`
+    is that of a request, in seconds. All calls raise Again, Denied, and Unavailable for any other refusal.
     """
 
-    def __init__(self, connect: Callable[[], Http], resource: str, namespace: str, roles: Mapping[str, str]) -> None:
-        self._connect = connect
-        self._resource = resource
-        self._namespace = namespace
-        self._roles = roles
-        self._path = f"/api/v1/namespaces/{namespace}/{resource}"
+    connect: Callable[[], Http]
+    resource: str
+    namespace: str
+    roles: Mapping[str, str]
+    timeout: float = 5.0
 
     def get(self, name: str) -> Object | None:
         """An object as it is now."""
@@ -95,7 +93,7 @@ class Objects:
         """Create an object. Raises Conflict when one of its name is there."""
         response = self._ask("create", "POST", body=new)
         if response.status == 404:
-            raise Unavailable(f"there is no namespace {self._namespace}", hint=f"kubectl create ns {self._namespace}")
+            raise Unavailable(f"there is no namespace {self.namespace}", hint=f"kubectl create ns {self.namespace}")
         self._object(response)
 
     def update(self, changed: Object) -> None:
@@ -117,19 +115,20 @@ class Objects:
         body: Object | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Response:
+        path = f"/api/v1/namespaces/{self.namespace}/{self.resource}{name}"
         try:
-            response = self._connect().request(method, self._path + name, json=body, params=params, timeout=ATTEMPT)
+            response = self.connect().request(method, path, json=body, params=params, timeout=self.timeout)
         except TooLarge:
             raise
         except Unavailable as error:
             raise Again(error.message, hint=error.hint) from error
-        what = f"{verb} {self._resource} in namespace {self._namespace}"
+        what = f"{verb} {self.resource} in namespace {self.namespace}"
         if response.status == 401:
             raise Denied(
                 f"cannot {what}: {_message(response)}", hint="log in again, or renew the service account's token"
             )
         if response.status == 403:
-            hint = f"the Role {self._roles[verb]} grants it: tekton/install/ledger.yaml"
+            hint = f"the Role {self.roles[verb]} grants it: tekton/install/ledger.yaml"
             raise Denied(f"not allowed to {what}: {_message(response)}", hint=hint)
         if response.status == 429 or response.status >= 500:
             raise Again(_message(response), after=_retry_after(response))
@@ -182,15 +181,16 @@ def _as_service_account() -> Http:
     """The token is read each time: it is replaced before it expires."""
     host, port = variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT") or "443"
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return Http(url, secret=Secret(url, token=_of_account("token"), ca_file=_ACCOUNT / "ca.crt"))
+    return Http(url, secret=Secret(url, token=_of_account("token"), ca_file=Path(_ACCOUNT, "ca.crt")))
 
 
 def _of_account(name: str) -> str:
+    path = Path(_ACCOUNT, name)
     try:
-        return (_ACCOUNT / name).read_text().strip()
+        return path.read_text().strip()
     except OSError as error:
         raise UsageError(
-            f"cannot read {_ACCOUNT / name}: {error.strerror}",
+            f"cannot read {path}: {error.strerror}",
             hint="the pod needs a service account with automountServiceAccountToken",
         ) from error
 

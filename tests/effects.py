@@ -45,7 +45,7 @@ class Job:
     effect: int = 0
     act: Act = "kill"
     run: str = ""
-    patches: Mapping[str, float] = field(default_factory=dict)
+    patches: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Effects:
 
 
 def _revert_beside(job: Job, folder: Path) -> None:
-    from chaos_steps.ledger.file import FileLedger  # noqa: PLC0415
+    from chaos_steps.ledger import open_ledger  # noqa: PLC0415
 
     (folder / "revert-started").touch()
     if os.fork() == 0:
@@ -162,7 +162,7 @@ def _revert_beside(job: Job, folder: Path) -> None:
         (folder / "revert-ended.new").write_text(str(code))
         (folder / "revert-ended.new").rename(folder / "revert-ended")
         os._exit(code)
-    ledger = FileLedger(Path(job.ledger.removeprefix("file:")))
+    ledger = open_ledger(job.ledger)
     end = time.monotonic() + ACT_BOUND
     while time.monotonic() < end and not (folder / "revert-ended").exists():
         if "closed" in ledger.marks(job.run) and all(claim.reverting for claim in ledger.claims(job.run)):
@@ -251,7 +251,7 @@ def _serve(root: Path, parallel: int) -> None:
         *("chaos_steps.command", "chaos_steps.transport", "chaos_steps.credentials", "chaos_steps.experiment"),
         *("chaos_steps.limits", "chaos_steps.inject.waf_inject", "chaos_steps.operate.fault_revert"),
         *("chaos_steps.ledger.file", "chaos_steps.ledger.hold", "chaos_steps.ledger.reversion"),
-        *("chaos_steps.ledger.faults", "chaos_steps.operate.fault_sweep", "yaml"),
+        *("chaos_steps.ledger.faults", "chaos_steps.ledger.kube", "chaos_steps.operate.fault_sweep", "yaml"),
     ):
         __import__(module)
     waiting = sorted((folder for folder in root.iterdir() if folder.is_dir()), key=lambda folder: int(folder.name))

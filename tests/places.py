@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos_steps.ledger.file import FileLedger
+from chaos_steps.ledger.protocol import Ledger
 from tests.effects import Act, Job
+from tests.ledger.back_ends import client_of, kube_ledger
 from tests.servers.caddy import Caddy
 from tests.servers.call import call
+from tests.servers.kubernetes import ADMIN, Kubernetes
 from tests.servers.nginx_waf import NginxWaf
 
 
@@ -43,7 +46,7 @@ class Place(ABC):
     def has_fault(self, name: str) -> bool:
         """Whether the host of a name has a fault."""
 
-    def ledger(self, name: str) -> FileLedger:
+    def ledger(self, name: str) -> Ledger:
         """The ledger of a name."""
         return FileLedger(self.folder / f"ledger-{name}")
 
@@ -54,7 +57,7 @@ class Place(ABC):
         *more: str,
         effect: int = 0,
         act: Act = "kill",
-        patches: dict[str, float] | None = None,
+        patches: Mapping[str, float | str] | None = None,
     ) -> Job:
         """A job of waf-inject for the host of a name."""
         arguments = (
@@ -63,9 +66,16 @@ class Place(ABC):
         )
         return self.job(name, *arguments, effect=effect, act=act, patches=patches)
 
-    def revert(self, name: str, *more: str, effect: int = 0, act: Act = "kill") -> Job:
+    def revert(
+        self,
+        name: str,
+        *more: str,
+        effect: int = 0,
+        act: Act = "kill",
+        patches: Mapping[str, float | str] | None = None,
+    ) -> Job:
         """A job of fault-revert for the run of a name."""
-        return self.job(name, "fault-revert", *more, effect=effect, act=act)
+        return self.job(name, "fault-revert", *more, effect=effect, act=act, patches=patches)
 
     def job(
         self,
@@ -73,7 +83,7 @@ class Place(ABC):
         *arguments: str,
         effect: int = 0,
         act: Act = "kill",
-        patches: dict[str, float] | None = None,
+        patches: Mapping[str, float | str] | None = None,
     ) -> Job:
         """A job with the run and the ledger of a name."""
         ledger, run = self.ledger(name).describe(), f"run-{name}"
@@ -101,6 +111,43 @@ class RestPlace(Place):
     def has_fault(self, name: str) -> bool:
         """Whether there is a rule for the host."""
         return any(rule["match"]["host"] == f"{name}.test" for rule in self._waf.rules().values())
+
+
+class KubePlace(RestPlace):
+    """The programmable WAF, with the ledger of each name in a namespace of a real API server, as in a pod."""
+
+    def __init__(self, waf: NginxWaf, kubernetes: Kubernetes, folder: Path) -> None:
+        super().__init__(waf, folder)
+        self.kubernetes = kubernetes
+        self._namespaces: dict[str, str] = {}
+        self._account = folder / "account"
+        self._account.mkdir()
+        self.use_token(ADMIN)
+        (self._account / "ca.crt").write_bytes(kubernetes.ca_file.read_bytes())
+        host, port = "127.0.0.1", str(kubernetes.ports[0])
+        self.environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+
+    def use_token(self, token: str) -> None:
+        """From now on commands have another service account; by default one that may do everything."""
+        (self._account / "token").write_text(token)
+
+    def ledger(self, name: str) -> Ledger:
+        """In a namespace of its own."""
+        if name not in self._namespaces:
+            self._namespaces[name] = self.kubernetes.new_namespace()
+        return kube_ledger(self._namespaces[name], client_of(self.kubernetes))
+
+    def job(
+        self,
+        name: str,
+        *arguments: str,
+        effect: int = 0,
+        act: Act = "kill",
+        patches: Mapping[str, float | str] | None = None,
+    ) -> Job:
+        """A job with the run and the ledger of a name."""
+        account = {"chaos_steps.kube._ACCOUNT": str(self._account)}
+        return super().job(name, *arguments, effect=effect, act=act, patches={**account, **(patches or {})})
 
 
 class CaddyPlace(Place):

@@ -19,6 +19,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ ROLES = {"get": READER, "list": READER, "create": WRITER, "update": WRITER, "del
 PATIENCE = 40.0
 """Seconds for which an API server may be away."""
 
-HURRY = 5.0
+HURRY = 2.5
 """The same for the owner of a fault, who has a lease of 45 s, a signal's grace of 30 s, and a target to look after."""
 
 LARGEST = (1 << 20) - (1 << 12)
@@ -64,7 +65,7 @@ class KubeLedger:
 
     def hurried(self) -> KubeLedger:
         """Give up early on an API server that is away."""
-        return KubeLedger(self._namespace, self._objects, HURRY)
+        return KubeLedger(self._namespace, replace(self._objects, timeout=HURRY), HURRY)
 
     def claim(self, claim: Claim) -> None:
         """Create the ConfigMap, whose name is the target's."""

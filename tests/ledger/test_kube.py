@@ -141,11 +141,10 @@ def test_an_api_server_that_never_comes_back_is_unavailable_and_named(
 def test_who_looks_while_the_api_server_hangs_is_answered_when_it_goes_on(
     back_end: KubeBackEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube, "ATTEMPT", 0.2)
     made = claim()
     back_end.ledger.claim(made)
     with back_end.kubernetes.suspended():
-        monkeypatch.setattr(kube_ledgers, "HURRY", 0.0)
+        monkeypatch.setattr(kube_ledgers, "HURRY", 0.2)
         with pytest.raises(Unavailable, match="no answer within"):
             back_end.ledger.hurried().find(made.key)
     assert back_end.ledger.find(made.key) == made

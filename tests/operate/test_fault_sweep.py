@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from chaos_steps.ledger.file import FileLedger
+from chaos_steps.ledger.protocol import Ledger
 from tests.effects import Done, Job, run_job
 from tests.places import RestPlace
 
 
-def sweep(place: RestPlace, ledger: FileLedger, *more: str) -> Done:
+def sweep(place: RestPlace, ledger: Ledger, *more: str) -> Done:
     job = Job(("fault-sweep", "--ledger", ledger.describe(), *more), place.environment, ledger.describe())
     return run_job(job, place.folder / f"sweep-{time.monotonic_ns()}")
 
 
 @pytest.fixture
-def applied(place: RestPlace) -> FileLedger:
+def applied(place: RestPlace) -> Ledger:
     """The ledger of a fault that was applied for a minute."""
     done = run_job(place.inject("x", "apply", "--duration", "1m"), place.folder / "apply")
     assert done.code == 0, done.stderr
@@ -41,13 +41,13 @@ def older(document: Any, seconds: float) -> Any:
     return {key: value - seconds if key in times else older(value, seconds) for key, value in document.items()}
 
 
-def test_a_claim_that_has_not_expired_is_left(place: RestPlace, applied: FileLedger) -> None:
+def test_a_claim_that_has_not_expired_is_left(place: RestPlace, applied: Ledger) -> None:
     done = sweep(place, applied)
     assert (done.code, done.results) == (0, {"reverted": "0", "remaining": "0"})
     assert place.has_fault("x")
 
 
-def test_an_expired_claim_is_reverted_and_the_run_may_not_hold_it_again(place: RestPlace, applied: FileLedger) -> None:
+def test_an_expired_claim_is_reverted_and_the_run_may_not_hold_it_again(place: RestPlace, applied: Ledger) -> None:
     age(place.folder / "ledger-x", 3600)
     applied.renew(applied.claims()[0], time.time() - 3000)
     done = sweep(place, applied)
@@ -77,7 +77,7 @@ def test_the_fault_of_a_hold_that_was_killed_is_reverted_when_its_lease_is_over(
     assert ledger.claims() == []
 
 
-def test_an_expired_change_that_may_still_land_waits_for_the_next_sweep(place: RestPlace, applied: FileLedger) -> None:
+def test_an_expired_change_that_may_still_land_waits_for_the_next_sweep(place: RestPlace, applied: Ledger) -> None:
     (path,) = (place.folder / "ledger-x").rglob("ended-*.json")
     path.unlink()  # As if its owner were still about to write.
     applied.renew(applied.claims()[0], time.time() - 1)
@@ -92,7 +92,7 @@ def test_an_expired_change_that_may_still_land_waits_for_the_next_sweep(place: R
 
 
 def test_a_claim_of_another_version_is_named_when_it_has_expired_and_not_before(
-    place: RestPlace, applied: FileLedger
+    place: RestPlace, applied: Ledger
 ) -> None:
     (path,) = (place.folder / "ledger-x").rglob("claim.json")
     document = {**json.loads(path.read_text()), "protocol": 2}
@@ -105,7 +105,7 @@ def test_a_claim_of_another_version_is_named_when_it_has_expired_and_not_before(
     assert place.has_fault("x")
 
 
-def test_limits_hold_for_the_sweep_too(place: RestPlace, applied: FileLedger, tmp_path: Path) -> None:
+def test_limits_hold_for_the_sweep_too(place: RestPlace, applied: Ledger, tmp_path: Path) -> None:
     (tmp_path / "limits.yaml").write_text("allowedHosts: [other.test]")
     applied.renew(applied.claims()[0], time.time() - 3000)
     done = sweep(place, applied, "--limits", str(tmp_path))
@@ -127,7 +127,7 @@ def test_the_record_of_a_run_is_forgotten_seven_days_after_it_was_closed(
     assert list(ledger.runs()) == (["closed", "open"] if is_kept else ["open"])
 
 
-def test_a_closed_run_that_still_has_a_claim_is_remembered(place: RestPlace, applied: FileLedger) -> None:
+def test_a_closed_run_that_still_has_a_claim_is_remembered(place: RestPlace, applied: Ledger) -> None:
     applied.mark("run-x", "closed")
     age(place.folder / "ledger-x", 8 * 86400)
     assert sweep(place, applied).code == 0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Self
@@ -53,6 +54,7 @@ class Server(ABC):
         self.ports: list[int] = []
         self.folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
+        self._arguments: list[str] = []
 
     @abstractmethod
     def arguments(self) -> list[str]:
@@ -81,26 +83,23 @@ class Server(ABC):
         """Start the program on new ports and wait until it is ready. Raises RuntimeError with its output."""
         self.ports = free_ports(self.port_count)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{type(self).__name__.lower()}-"))
-        log = self.folder / "output.log"
         try:
-            arguments = self.arguments()
-            with log.open("wb") as output:
-                # A session of its own: Ctrl-C at the tests' terminal must not end a server before its test.
-                self._process = subprocess.Popen(
-                    arguments,
-                    cwd=self.folder,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            wait_until(self._is_ready_or_dead, f"{type(self).__name__} to be ready", timeout=60)
-            if self._process.poll() is not None:
-                raise RuntimeError(f"{type(self).__name__} ended at once:\n{log.read_text(errors='replace')[-4000:]}")
+            self._arguments = self.arguments()
+            self._launch()
         except BaseException:
             self.stop()
             raise
+
+    @contextlib.contextmanager
+    def killed(self) -> Iterator[None]:
+        """Within the block it does not run; after it, it does again, with the same ports and files."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        try:
+            yield
+        finally:
+            self._launch()
 
     def stop(self) -> None:
         """Stop the program and remove its files; a second call does nothing."""
@@ -115,6 +114,23 @@ class Server(ABC):
         if self.ports:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.ports = []
+
+    def _launch(self) -> None:
+        log = self.folder / "output.log"
+        with log.open("wb") as output:
+            # A session of its own: Ctrl-C at the tests' terminal must not end a server before its test.
+            self._process = subprocess.Popen(
+                self._arguments,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(self._is_ready_or_dead, f"{type(self).__name__} to be ready", timeout=60)
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{type(self).__name__} ended at once:\n{log.read_text(errors='replace')[-4000:]}")
 
     def send_signal(self, signum: int) -> None:
         """Signal the program."""

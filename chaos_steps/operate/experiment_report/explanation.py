@@ -49,7 +49,8 @@ def _tried(fault: Fault | None, windows: Sequence[LoadWindow]) -> str:
     meanwhile = [window for window in windows if window.phase == "during" and window.requests is not None]
     sent = sum(window.requests or 0 for window in meanwhile)
     load = f", while the load sent {sent} requests" if meanwhile else ""
-    return f"{fault.summary or f'{fault.kind} at {fault.target}'}{length}{load}."
+    what = fault.summary or f"{fault.kind} at {fault.target}"
+    return f"{what[0].upper()}{what[1:]}{length}{load}."
 
 
 def _grounds(judgement: Judgement, verdicts: Sequence[Verdict], fault: Fault | None) -> Iterator[str]:

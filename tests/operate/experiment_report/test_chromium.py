@@ -14,7 +14,17 @@ from matplotlib.image import imread
 from playwright.sync_api import Page
 
 from chaos_steps.operate.experiment_report import page as report_page
-from tests.operate.experiment_report.runs import hostile, traced
+from chaos_steps.operate.experiment_report.compose import compose
+from tests.operate.experiment_report.runs import (
+    FAULT_MS,
+    add_load,
+    evidence,
+    experiment,
+    fill_workspace,
+    hostile,
+    points,
+    traced,
+)
 from tests.servers.chromium import Chromium, Look
 
 LOOKS = {
@@ -86,9 +96,13 @@ def chromium() -> Iterator[Chromium]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A page with everything on it, and one each whose every name is a script, and too long."""
+    """A page with everything on it, one with many loads, and one each whose every name is a script, and too long."""
     folder = tmp_path_factory.mktemp("pages")
+    crowded = fill_workspace(folder / "d")
+    for number, name in enumerate(("warm-up", "second-client-with-a-long-name", "third", "x", "y", "z")):
+        add_load(crowded, name, points(FAULT_MS + 1000 + 4000 * number, 3, 30))
     built = {
+        "crowded": compose(crowded, evidence(), experiment()),
         "plain": traced(folder / "a", "The fault sits in front of the service."),
         "script": hostile(folder / "b", SCRIPT),
         "long": hostile(folder / "c", LONG),
@@ -99,7 +113,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("name", ["plain", "script", "long"])
+@pytest.mark.parametrize("name", ["plain", "crowded", "script", "long"])
 def test_a_page_fits_asks_for_nothing_and_has_nothing_to_say_to_the_console(
     chromium: Chromium, pages: dict[str, Path], name: str, look: str
 ) -> None:

@@ -167,4 +167,4 @@ def test_a_fault_without_words_is_told_by_kind_and_target(tmp_path: Path) -> Non
     marks["fault-active"] = msgspec.structs.replace(marks["fault-active"], reason="")
     del marks["fault-ended"]
     found = explained(tmp_path, {"marks": marks})
-    assert found.tried.startswith("waf at http://gateway:2019 user-service.production.svc, while the load sent 1")
+    assert found.tried.startswith("Waf at http://gateway:2019 user-service.production.svc, while the load sent 1")

@@ -215,7 +215,7 @@ def _kubeconfig() -> Callable[[], Http]:
 def _client_of(configuration: Configuration) -> Http:
     """A client with the token of now: asking for it runs its plugin again when it has expired."""
     url: str = configuration.host
-    token = (configuration.get_api_key_with_prefix("BearerToken") or "").removeprefix("Bearer ")
+    token = (configuration.auth_settings().get("BearerToken", {}).get("value") or "").removeprefix("Bearer ")
     ca_file, cert_file, key_file = (
         Path(name) if name else None
         for name in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)

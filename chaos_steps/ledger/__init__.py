@@ -55,6 +55,6 @@ def _file_ledger(folder: Path) -> Ledger:
 
 def _kube_ledger(namespace: str) -> Ledger:
     from chaos_steps.kube import Objects, connector  # noqa: PLC0415
-    from chaos_steps.ledger.kube import ROLES, KubeLedger  # noqa: PLC0415
+    from chaos_steps.ledger.kube import PATIENCE, ROLES, KubeLedger  # noqa: PLC0415
 
-    return KubeLedger(namespace, Objects(connector(), "configmaps", namespace, ROLES))
+    return KubeLedger(namespace, Objects(connector(), "configmaps", namespace, ROLES), PATIENCE)

@@ -52,9 +52,9 @@ T = TypeVar("T")
 
 
 class KubeLedger:
-    """See the module and `protocol.Ledger`. `objects` are the namespace's ConfigMaps."""
+    """See the module and `protocol.Ledger`. `objects` are the namespace's ConfigMaps, `patience` is in seconds."""
 
-    def __init__(self, namespace: str, objects: Objects, patience: float = PATIENCE) -> None:
+    def __init__(self, namespace: str, objects: Objects, patience: float) -> None:
         self._namespace = namespace
         self._objects = objects
         self._patience = patience

@@ -13,7 +13,7 @@ from chaos_steps.http import Http
 from chaos_steps.kube import Objects
 from chaos_steps.ledger.documents import Claim
 from chaos_steps.ledger.file import FileLedger
-from chaos_steps.ledger.kube import ROLES, KubeLedger
+from chaos_steps.ledger.kube import PATIENCE, ROLES, KubeLedger
 from chaos_steps.ledger.protocol import Ledger
 from tests.servers.kubernetes import ADMIN, Kubernetes
 
@@ -105,4 +105,4 @@ def client_of(kubernetes: Kubernetes, token: str = ADMIN) -> Callable[[], Http]:
 
 def kube_ledger(namespace: str, connect: Callable[[], Http]) -> KubeLedger:
     """The ledger in a namespace."""
-    return KubeLedger(namespace, Objects(connect, "configmaps", namespace, ROLES))
+    return KubeLedger(namespace, Objects(connect, "configmaps", namespace, ROLES), PATIENCE)

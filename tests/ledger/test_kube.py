@@ -12,6 +12,7 @@ import yaml
 from chaos_steps import kube
 from chaos_steps.errors import ChaosError, Denied, OutcomeUnknown, Unavailable
 from chaos_steps.http import Http, Response
+from chaos_steps.kube import Objects
 from chaos_steps.ledger import kube as kube_ledgers
 from chaos_steps.ledger import owner
 from chaos_steps.ledger.documents import Change
@@ -123,12 +124,12 @@ def test_every_act_ends_as_it_should_with_a_real_api_server_whose_answers_get_lo
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("reply", [Reply(409), Reply(429, headers={"Retry-After": "1"}), Reply(500), None])
 def test_an_api_server_that_never_comes_back_is_unavailable_and_named(
-    kubernetes: Kubernetes, reply: Reply | None, monkeypatch: pytest.MonkeyPatch
+    kubernetes: Kubernetes, reply: Reply | None
 ) -> None:
-    monkeypatch.setattr(kube_ledgers, "HURRY", 0.05)
     with Unreliable(kubernetes.url, kubernetes.tls) as proxy:
         namespace = kubernetes.new_namespace()
-        ledger = kube_ledger(namespace, lambda: Http(proxy.url, headers=ADMIN_HEADERS)).hurried()
+        config_maps = Objects(lambda: Http(proxy.url, headers=ADMIN_HEADERS), "configmaps", namespace, {})
+        ledger = KubeLedger(namespace, config_maps, patience=0.05)
         made = claim()
         ledger.claim(made)
         proxy.misbehave("PUT", reply=reply)

@@ -155,6 +155,9 @@ def test_a_hold_whose_api_server_stays_away_reverts_and_leaves_its_claim_to_the_
         with place.kubernetes.suspended():
             wait_until(lambda: not place.has_fault("held"), "the fault to be taken out")
             done = held()
+            impatient = {**QUICK, "chaos_steps.ledger.kube.PATIENCE": 0.1}
+            reverted = run_job(place.revert("held", patches=impatient), place.folder / "revert")
+    assert (reverted.code, "cannot be told" in reverted.stderr) == (6, True), reverted.stderr
     assert done.code == 6
     assert "could not be removed" in done.stderr
     (claim,) = place.ledger("held").claims()

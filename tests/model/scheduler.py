@@ -31,7 +31,7 @@ from chaos_steps.ledger.clock import Clock
 from chaos_steps.ledger.documents import Owner
 from chaos_steps.ledger.file import FileLedger
 from chaos_steps.ledger.injection import Injection
-from chaos_steps.ledger.kube import LABEL, KubeLedger
+from chaos_steps.ledger.kube import LABEL, PATIENCE, KubeLedger
 from chaos_steps.ledger.protocol import Ledger
 from chaos_steps.ledger.reversion import Reversion
 from chaos_steps.ledger.target import Effect, Fault
@@ -293,7 +293,7 @@ class KubeStore(Store):
 
     def __init__(self, namespace: str, connect: Callable[[], Http]) -> None:
         self._objects = Objects(connect, "configmaps", namespace, {})
-        self.ledger = KubeLedger(namespace, self._objects)
+        self.ledger = KubeLedger(namespace, self._objects, PATIENCE)
 
     def claim(self) -> dict[str, Any] | None:
         found = self._claims()

@@ -3,11 +3,14 @@
 Caddy has no random matcher, but `{http.request.uuid}` is a random (version 4) UUID: its first eight hexadecimal
 digits are uniform, so comparing them with a threshold takes the asked share. Each change makes Caddy reload, which
 resets some keep-alive connections; that is Caddy's, not the fault's.
+
+Caddy looks an @id up first and goes to the place that it has found after that, when a change in between may have put
+another route there. So what came for our id is looked at, and only what is still as it was seen is deleted.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaos_steps.credentials import Secret
 from chaos_steps.errors import OutcomeUnknown, Unavailable, UsageError
@@ -21,6 +24,15 @@ RUN_HEADER = "X-Chaos-Run"
 _SERVERS = "/config/apps/http/servers"
 _DIGITS = 8
 _TOLERANCE = 0.01
+_LOOKS = 5
+
+
+class _Found(NamedTuple):
+    """Our route, the path where Caddy has it, and the Etag of what is there."""
+
+    route: dict[str, Any]
+    path: str
+    etag: str
 
 
 class CaddyDriver:
@@ -29,7 +41,7 @@ class CaddyDriver:
     def __init__(self, url: str, host: str, secret: Secret | None) -> None:
         self._http = Http(url, secret=secret, token_header=TOKEN_HEADER)
         self._host = host
-        self._path = f"/id/{rule_id(host)}"
+        self._id = rule_id(host)
         self._has_secret = secret is not None
 
     @staticmethod
@@ -53,12 +65,8 @@ class CaddyDriver:
 
     def read(self) -> Any:
         """The route, or None."""
-        answer = self._checked(self._http.get(self._path))
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise Unavailable(describe(answer))
-        return answer.json()
+        found = self._find()
+        return found.route if found else None
 
     def write(self, change: dict[str, Any]) -> None:
         """Put the route first, if nobody has changed the routes since they were read."""
@@ -67,10 +75,10 @@ class CaddyDriver:
             raise Unavailable(describe(servers))
         path = f"{_SERVERS}/{server_for(self._host, servers.json())}/routes"
         routes = self._checked(self._http.get(path, timeout=2.0))
+        if routes.status != 200:
+            raise Unavailable(describe(routes))
         answer = self._checked(
-            self._http.request(
-                "PUT", f"{path}/0", json=change, headers={"If-Match": routes.headers.get("Etag", "")}, timeout=5.0
-            )
+            self._http.request("PUT", f"{path}/0", json=change, headers={"If-Match": _etag(routes)}, timeout=5.0)
         )
         if answer.status >= 500:
             raise OutcomeUnknown(describe(answer))
@@ -79,9 +87,29 @@ class CaddyDriver:
 
     def remove(self) -> None:
         """Delete the route: none with our id was there before."""
-        answer = self._checked(self._http.request("DELETE", self._path))
-        if answer.status not in (200, 404):
-            raise OutcomeUnknown(describe(answer))
+        for _ in range(_LOOKS):
+            found = self._find()
+            if found is None:
+                return
+            answer = self._checked(self._http.request("DELETE", found.path, headers={"If-Match": found.etag}))
+            if answer.status == 200:
+                return
+            if answer.status not in (400, 412):  # What is there now is not what was seen; 400: nothing is.
+                raise OutcomeUnknown(describe(answer))
+        raise Unavailable(f"the routes changed at each of {_LOOKS} attempts to delete ours: {describe(answer)}")
+
+    def _find(self) -> _Found | None:
+        for _ in range(_LOOKS):
+            answer = self._checked(self._http.get(f"/id/{self._id}"))
+            if answer.status == 404:
+                return None
+            if answer.status not in (200, 400):  # 400: the place is gone.
+                raise Unavailable(describe(answer))
+            route = answer.json()
+            if isinstance(route, dict) and route.get("@id") == self._id:
+                etag = _etag(answer)
+                return _Found(route, etag.strip('"').rpartition(" ")[0], etag)
+        raise Unavailable(f"no object with this @id came: {describe(answer)}")
 
     @staticmethod
     def holds(state: Any, change: dict[str, Any]) -> bool:
@@ -100,6 +128,14 @@ class CaddyDriver:
 
     def _checked(self, answer: Response) -> Response:
         return require_access(answer, self._http.base_url, has_secret=self._has_secret)
+
+
+def _etag(answer: Response) -> str:
+    """The Etag: `"PATH HASH"`. Raises Unavailable without one, as nothing could be changed safely then."""
+    etag = answer.headers.get("Etag")
+    if not etag:
+        raise Unavailable(f"{answer.url} answered without an Etag", hint="use a newer Caddy, or let its Etag through")
+    return etag
 
 
 def _threshold(percentage: float) -> str:

@@ -96,9 +96,10 @@ def test_the_next_answer_comes_in_while_the_last_one_is_counted(upstream: Upstre
 
 @pytest.mark.parametrize("trusted", [Trusted(traces=30), Trusted(spans=30), Trusted(milliseconds=100_000)])
 def test_what_is_not_trusted_is_asked_for_in_halves(upstream: Upstream, trusted: Trusted) -> None:
-    Stored(upstream, [HOUR.start_ms + 1800 * n for n in range(2000)])
+    bursts = [start + n for start in (HOUR.start_ms + 500_000, HOUR.end_ms - 999) for n in range(1000)]
+    Stored(upstream, [*range(HOUR.start_ms, HOUR.end_ms, 18_000), *bursts])
     answers = [*read(Api(upstream.url), HOUR, trusted)]
-    assert len(traces_of(answers)) == 2000
+    assert len(traces_of(answers)) == 2200
     assert all(trusted.holds(answer.size) for answer in answers)
 
 

@@ -57,6 +57,7 @@ def judge(
     before = now if baseline == window.name else _read(api, subject, _baseline(ctx, baseline), calls=calls)
     edges = now.traffic.edges(before.traffic.edges())
     notes += [
+        *now.notes,
         *sight.gaps(now.traffic, edges, subject.caller),
         *stopped_calls(before.traffic.edges(), edges, rule.confidence),
     ]
@@ -96,6 +97,7 @@ class _Reading:
     """Why there is nothing to judge; empty if there is."""
     whole: bool = True
     """False: Zipkin does not give out all traces, so none are judged."""
+    notes: tuple[str, ...] = ()
 
 
 def _query(subject: Subject, interval: Interval) -> Query:
@@ -107,11 +109,12 @@ def _read(api: Api, subject: Subject, window: Interval | Missing, *, calls: bool
     if isinstance(window, Missing):
         return _Reading(Traffic(subject, Interval(window.name, 0, 0), calls=calls), window.reason)
     try:
-        traffic = read_whole(api, _query(subject, window), lambda: Traffic(subject, window, calls=calls))
+        traffic, notes = read_whole(api, _query(subject, window), lambda: Traffic(subject, window, calls=calls))
     except Inconclusive as refusal:
         return _Reading(Traffic(subject, window, calls=calls), str(refusal), whole=False)
     log.info("%d traces of %s with %d spans", traffic.traces, subject.traced, traffic.spans)
-    return _Reading(traffic, "" if traffic.requests.requests else sight.nothing_found(api, subject, traffic))
+    reason = "" if traffic.requests.requests else sight.nothing_found(api, subject, traffic)
+    return _Reading(traffic, reason, notes=tuple(notes))
 
 
 def _baseline(ctx: Context, name: str) -> Interval | Missing:

@@ -41,23 +41,24 @@ class Collector(Protocol):
 AnyCollector = TypeVar("AnyCollector", bound=Collector)
 
 
-def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> AnyCollector:
-    """A new collector that has all traces of an interval.
+def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tuple[AnyCollector, list[str]]:
+    """A new collector that has all traces of an interval, and notes on what Zipkin cut meanwhile.
 
     Raises Unavailable, and Inconclusive when Zipkin does not give out all of them.
     """
-    trusted, seen = Trusted(), list[Size]()
+    trusted, seen, notes = Trusted(), list[Size](), list[str]()
     for reading in range(_MOST_READINGS):
         collector = new()
         suspects = _suspects(read(api, interval, trusted), collector, every=reading > 0)
         whole, doubtful = _examined(api, suspects)
         if doubtful is None:
-            return collector
+            return collector, notes
         seen += [*whole, doubtful.size]
         cut = _cut(api, doubtful.query)
         if cut:
             trusted = trusted.after_cut(**suspected_cause(cut.size, seen))
-            log.warning("%s; reading everything again in smaller ones, and comparing each", cut.described())
+            log.info("%s; reading everything again in smaller ones", cut.described())
+            notes = [f"{cut.described()}; everything was read in smaller ones, and each compared with its parts"]
         else:
             log.info("the traces of %s still change; reading them again", interval.service)
     raise Inconclusive(

@@ -119,7 +119,26 @@ def test_the_numbers_are_right_although_answers_are_cut(zipkin: Zipkin, busy: Tr
     with CuttingProxy(zipkin.url, CUTS[name]) as proxy:
         finished = judge.window(proxy.url, busy)
     assert finished.results == {"verdict": "pass", **busy.results}, finished.stderr
-    assert "Zipkin cut an answer at" in finished.stderr
+    (note,) = judge.verdict.notes
+    assert note.startswith("Zipkin cut an answer at ")
+    assert note.endswith("everything was read in smaller ones, and each compared with its parts")
+
+
+def test_a_span_that_comes_in_meanwhile_is_not_taken_for_a_cut(zipkin: Zipkin, judge: Judge) -> None:
+    made = Traffic(seconds=12)
+    for number in range(20):
+        made.request(6000 + number)
+    zipkin.post(made.spans)
+    late, answers = made.spans[7]["traceId"], itertools.count()
+
+    def not_at_first(traces: list[Trace], _: int) -> Iterable[Trace]:
+        return traces if not traces or next(answers) else [each for each in traces if each[0]["traceId"] != late]
+
+    with CuttingProxy(zipkin.url, not_at_first) as proxy:
+        finished = judge.window(proxy.url, made)
+    assert finished.results == {"verdict": "pass", **made.results}
+    assert f"the traces of {made.service.lower()} still change; reading them again" in finished.stderr
+    assert judge.verdict.notes == ()
 
 
 @pytest.fixture(scope="module")

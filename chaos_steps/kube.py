@@ -128,7 +128,7 @@ class Objects:
                 f"cannot {what}: {_message(response)}", hint="log in again, or renew the service account's token"
             )
         if response.status == 403:
-            hint = f"the Role {self.roles[verb]} grants it: tekton/install/ledger.yaml"
+            hint = f"the Role {self.roles[verb]} grants it; see tekton/install"
             raise Denied(f"not allowed to {what}: {_message(response)}", hint=hint)
         if response.status == 429 or response.status >= 500:
             raise Again(_message(response), after=_retry_after(response))

@@ -7,7 +7,7 @@
     |   |-- Denied        3   we lack the credentials; trying again does not help
     |   |-- TooLarge      3   an answer is larger than is taken (callers ask for less)
     |   `-- OutcomeUnknown  3  a write was sent, and whether it took effect is not known (callers undo it)
-    |-- Refused           4   limits, another run's claim, a closed run; nothing was changed
+    |-- Refused           4   limits, another run's claim, a closed run, no steady state; nothing was changed
     |-- Inconclusive      5   not enough data, no data
     |-- FaultMayRemain    6   a fault may still be there
     |-- InvalidRun        7   the experiment did not happen as asked
@@ -80,10 +80,10 @@ class OutcomeUnknown(Unavailable):
 
 
 class Refused(ChaosError):
-    """Limits, another run's claim, a closed run; nothing was changed."""
+    """Limits, another run's claim, a closed run, no steady state; nothing was changed."""
 
     exit_code = 4
-    meaning = "refused: limits, another run's claim, a closed run; nothing was changed"
+    meaning = "refused: limits, another run's claim, a closed run, no steady state; nothing was changed"
 
 
 class Inconclusive(ChaosError):

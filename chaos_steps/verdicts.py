@@ -59,7 +59,7 @@ def judge_options(function: Function) -> Function:
             type=click.Choice(["fail", "pass", "inconclusive"]),
             default="inconclusive",
             show_default=True,
-            help="What too few requests to decide by come to. No data at all stay inconclusive.",
+            help="Verdict when there are too few requests to decide; no data at all is always inconclusive.",
         ),
     )
     return _apply(declared, function)

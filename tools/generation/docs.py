@@ -44,8 +44,8 @@ def command_page(documented: Documented) -> str:
         "## Exit codes",
         exit_table(documented),
         "## Where it runs",
-        f"As a Tekton Task: [tekton/tasks/{name}](../../tekton/tasks/{name}/README.md). As a program: "
-        f"`pip install '{_requirement(command.family)}'`.",
+        f"As a Tekton Task: [tekton/tasks/{name}](../../tekton/tasks/{name}/README.md). As a program, from a "
+        f"checkout: `pip install {_requirement(command.family)}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -59,8 +59,8 @@ def _sources(variable: str, env: str | None, experiment: str | None) -> list[str
 
 
 def _requirement(family: str) -> str:
-    """The distribution with the extra that the command needs: an extra has the name of its family."""
-    return "chaos-steps" if family == "base" else f"chaos-steps[{family}]"
+    """The checkout with the extra that the command needs: an extra has the name of its family."""
+    return "." if family == "base" else f"'.[{family}]'"
 
 
 def readme_with_table(readme: str, commands: list[Documented]) -> str:

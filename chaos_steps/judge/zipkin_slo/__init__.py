@@ -40,14 +40,15 @@ from chaos_steps.verdicts import Bounds, Rule, baseline_options, judge_options, 
 @option(
     "--max-attempts-per-request",
     type=POSITIVE,
-    help="Highest number of calls per request from one service to another, retries included.",
+    help="Highest number of calls per request on any edge at or below the judged service, or --caller: the CLIENT "
+    "spans of a service to another, retries included, divided by all requests of the first. Compared plainly.",
 )
 @option(
     "--error-rule",
     type=click.Choice(["tag", "status", "any"]),
     default="tag",
     show_default=True,
-    help="What a failed request is. tag: its span has the tag error, whatever it says; status: its HTTP status is 500 "
+    help="What a failed request is. tag: its span has the tag error, even if its value is empty or false; status: its HTTP status is 500 "
     "or more, or, where it has none, the tag; any: either.",
 )
 @option(
@@ -55,7 +56,7 @@ from chaos_steps.verdicts import Bounds, Rule, baseline_options, judge_options, 
     type=DURATION_OR_ZERO,
     default="15s",
     show_default=True,
-    help="How long after the window's end to wait, at most, until no more spans come in.",
+    help="Wait at most this long after the window's end for late spans.",
 )
 @option(
     "--side",
@@ -86,16 +87,18 @@ def zipkin_slo(
     caller: str | None,
     **rule: Any,
 ) -> None:
-    """Judge the P99 latency, the success rate and the retries that the traces in Zipkin show.
+    """Judge the P99 latency, the success rate and the calls per request that the traces in Zipkin show.
 
-    A request is a SERVER span of the service, at any depth, once per trace and span id, in a trace whose root began in
-    the window. Passes when the whole confidence interval keeps to the limit, fails (1) when none of it does, and is
+    A request is a SERVER span of the service, at any depth of the trace, counted once; a trace belongs to the window if
+    its root began in it. Passes when the whole confidence interval keeps to the limit, fails (1) when none of it does, and is
     inconclusive (5) in between, naming about how many more requests a decision takes. The intervals are exact: Clopper
     and Pearson's for the success rate, order statistics for the P99. A request without a duration counts, but not in
     the P99.
 
-    All traces of the window are read, in slices. Zipkin and its storages cut an answer that is too long without a word,
-    so the largest ones are asked for again in parts; what cannot be read whole is not judged (5).
+    The calls between services are read with --workspace, --max-attempts-per-request or --caller.
+
+    All traces of the window are read, in slices. Zipkin silently truncates large answers: the largest are asked for
+    again in two halves and compared; what cannot be read whole is not judged (5).
 
     What a gateway or a proxy aborts never reaches the service and has no SERVER span: judge that by --side client, or
     by what the load saw.

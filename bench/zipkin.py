@@ -106,12 +106,11 @@ def _trace(number: int, start_us: int, numbers: random.Random) -> bytes:
                         "timestamp": start_us + 150 * len(spans),
                         "duration": took + 1000 * (len(chain) - depth),
                         "localEndpoint": {"serviceName": local, "ipv4": "10.0.12.34"},
-                        "remoteEndpoint": {"serviceName": remote, "ipv4": "10.0.43.21", "port": 8080},
+                        "remoteEndpoint": {"serviceName": remote, "port": 8080},
                         "tags": {
                             "http.method": "GET",
                             "http.path": f"/api/v1/users/{number}",
                             "http.status_code": "503" if failed else "200",
-                            "otel.scope.name": "io.opentelemetry",
                             **({"error": "503"} if failed else {}),
                         },
                     }
@@ -239,7 +238,7 @@ class LargeZipkin(Zipkin):
 
     def arguments(self) -> list[str]:
         """With a larger heap."""
-        return ["-Xmx2g" if argument.startswith("-Xmx") else argument for argument in super().arguments()]
+        return ["-Xmx3g" if argument.startswith("-Xmx") else argument for argument in super().arguments()]
 
 
 @contextmanager

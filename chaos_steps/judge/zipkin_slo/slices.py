@@ -52,15 +52,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trusted:
-    """An answer of fewer traces, of fewer spans and to a shorter slice than this is taken to be whole."""
+    """An answer of fewer traces and of fewer spans than this, to a shorter slice, is taken to be whole."""
 
     traces: float = LIMIT
     spans: float = math.inf
     milliseconds: float = math.inf
 
     def holds(self, size: Size) -> bool:
-        """Whether an answer is below all three."""
-        return size.traces < self.traces and size.spans < self.spans and size.milliseconds < self.milliseconds
+        """Whether an answer is small enough; no slice is planned that would be too long."""
+        return size.traces < self.traces and size.spans < self.spans
 
     def after_cut(self, *, traces: float, spans: float, milliseconds: float) -> Trusted:
         """What to trust when an answer of this size has been cut; infinite is what it was certainly not cut by.

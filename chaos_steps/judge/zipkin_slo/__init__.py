@@ -48,8 +48,8 @@ from chaos_steps.verdicts import Bounds, Rule, baseline_options, judge_options, 
     type=click.Choice(["tag", "status", "any"]),
     default="tag",
     show_default=True,
-    help="What a failed request is. tag: its span has the tag error, even if its value is empty or false; status: its HTTP status is 500 "
-    "or more, or, where it has none, the tag; any: either.",
+    help="What a failed request is. tag: its span has the tag error, even if its value is empty or false; status: its "
+    "HTTP status is 500 or more, or, where it has none, the tag; any: either.",
 )
 @option(
     "--settle",
@@ -90,10 +90,10 @@ def zipkin_slo(
     """Judge the P99 latency, the success rate and the calls per request that the traces in Zipkin show.
 
     A request is a SERVER span of the service, at any depth of the trace, counted once; a trace belongs to the window if
-    its root began in it. Passes when the whole confidence interval keeps to the limit, fails (1) when none of it does, and is
-    inconclusive (5) in between, naming about how many more requests a decision takes. The intervals are exact: Clopper
-    and Pearson's for the success rate, order statistics for the P99. A request without a duration counts, but not in
-    the P99.
+    its root began in it. Passes when the whole confidence interval keeps to the limit, fails (1) when none of it does,
+    and is inconclusive (5) in between, naming about how many more requests a decision takes. The intervals are exact:
+    Clopper and Pearson's for the success rate, order statistics for the P99. A request without a duration counts, but
+    not in the P99.
 
     The calls between services are read with --workspace, --max-attempts-per-request or --caller.
 

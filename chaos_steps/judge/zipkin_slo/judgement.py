@@ -57,7 +57,7 @@ def judge(
     before = now if baseline == window.name else _read(api, subject, _baseline(ctx, baseline), calls=calls)
     edges = now.traffic.edges(before.traffic.edges())
     notes += [
-        *now.notes,
+        *dict.fromkeys((*before.notes, *now.notes)),
         *sight.gaps(now.traffic, edges, subject.caller),
         *stopped_calls(before.traffic.edges(), edges, rule.confidence),
     ]

@@ -34,9 +34,8 @@ class Once:
 
         0 if it does not belong to the interval or has passed before.
         """
-        times = list(filter(None, map(_TIMESTAMP, trace)))
-        if not times:
-            return 0
+        # Without any time of its own a trace is where it was found.
+        times = list(filter(None, map(_TIMESTAMP, trace))) or [query.end_ms * 1000]
         earliest, latest = min(times), max(times)
         root = next((span.timestamp for span in trace if span.parent_id is None and span.timestamp), None)
         began = root or earliest

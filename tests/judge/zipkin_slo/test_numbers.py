@@ -217,6 +217,14 @@ def test_a_trace_that_several_slices_find_counts_once(judge: Judge) -> None:
         assert judge.window(storage.url, made).results == {"verdict": "pass", **made.results}
 
 
+def test_spans_without_times_count_once(judge: Judge, upstream: Upstream) -> None:
+    made = Traffic()
+    for _ in range(20):
+        del made.request(0)["timestamp"]
+    upstream.respond = lambda _: Reply(200, json.dumps([[span] for span in made.spans]).encode())
+    assert judge.window(upstream.url, made).results == {"verdict": "pass", **made.results}
+
+
 def test_a_window_of_one_moment_is_a_window(zipkin: Zipkin, judge: Judge) -> None:
     made = Traffic()
     made.request(0)

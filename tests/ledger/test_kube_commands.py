@@ -35,6 +35,9 @@ QUICK = {
     "chaos_steps.ledger.documents.WRITE_BOUND": 0.5,
 }
 
+# For a machine that is busy: nothing here is about a slow API server.
+STEADY = {"chaos_steps.ledger.kube.HURRY": 20.0, "chaos_steps.ledger.injection.START_BOUND": 20.0}
+
 # What a request is for others: it may have been done or not when its sender dies, or it was done.
 POINTS = ("sent", "after its answer")
 
@@ -59,7 +62,7 @@ def at_every_request(place: KubePlace, make: Callable[[str, int], Job], prefix: 
 
 
 def apply_all(place: KubePlace, names: Sequence[str]) -> None:
-    jobs = [place.inject(name, *APPLY) for name in names]
+    jobs = [place.inject(name, *APPLY, patches=STEADY) for name in names]
     assert {done.code for done in run_all(place, jobs, f"applied-{names[0]}")} == {0}
 
 
@@ -68,7 +71,7 @@ def run_all(place: KubePlace, jobs: Sequence[Job], folder: str) -> list[Done]:
 
 
 def injected(place: KubePlace, action: Sequence[str], act: Act) -> Callable[[str, int], Job]:
-    return lambda name, number: place.inject(name, *action, effect=number, act=act)
+    return lambda name, number: place.inject(name, *action, effect=number, act=act, patches=STEADY)
 
 
 def reverted(place: KubePlace, act: Act) -> Callable[[str, int], Job]:
@@ -194,7 +197,7 @@ def test_a_command_whose_role_lacks_a_verb_names_it_and_leaves_no_fault(
     rule = {"apiGroups": [""], "resources": ["configmaps"]}
     verbs = [each for each in ("create", "update", "delete", "get", "list") if each != verb]
     place.use_token(place.kubernetes.account_token(namespace, [{**rule, "verbs": verbs}]))
-    applied = run_job(place.inject("x", *APPLY), tmp_path / "apply")
+    applied = run_job(place.inject("x", *APPLY, patches=STEADY), tmp_path / "apply")
     done = run_job(place.revert("x"), tmp_path / "revert")
     # Without update nothing gets as far as to need a revert.
     codes = {"list": (0, 6), "delete": (0, 6), "update": (3, 0)}.get(verb, (3, 6))

@@ -93,9 +93,11 @@ variable "CREATED" {{
 target "common" {{
   dockerfile = "images/Containerfile"
   args = {{
-    VERSION           = VERSION
-    REVISION          = REVISION
     SOURCE_DATE_EPOCH = SOURCE_DATE_EPOCH
-    CREATED           = CREATED
+  }}
+  labels = {{
+    "org.opencontainers.image.version"  = VERSION
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.created"  = CREATED
   }}
 }}"""

@@ -17,7 +17,14 @@ from chaos_steps.limits import Limits
 from tests.conftest import RunCommand
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "tekton" / "pipelines").rglob("*.md"),
+    ]
+)
 
 
 def example(page: str) -> str:
@@ -39,7 +46,7 @@ def test_links_lead_to_files_that_git_knows(page: Path) -> None:
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_folders_and_files_in_backquotes_exist(page: str) -> None:
     names = re.findall(
-        r"`((?:chaos_steps|tests|tools|docs|demo|bench|tekton|schemas)/[^`<>*]*)`", (ROOT / page).read_text()
+        r"`((?:chaos_steps|tests|tools|docs|demo|bench|tekton|schemas|images)/[^`<>*]*)`", (ROOT / page).read_text()
     )
     assert names
     written = re.findall(r"<!-- file: (\S+) -->", (ROOT / page).read_text())
@@ -57,6 +64,28 @@ def test_the_readmes_experiment_is_one() -> None:
     found = re.search(r'^    \{"experimentName".*?\}\}$', (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert found
     assert parse(found[0], where="README.md").fault.kind == "L7_HTTP_ERROR"
+
+
+def test_the_readme_has_a_row_for_every_folder() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    folders = {name.partition("/")[0] for name in tracked if "/" in name and not name.startswith(".")}
+    rows = re.findall(r"^\| `(\w+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert set(rows) == folders
+
+
+def test_the_index_of_decisions_has_a_line_for_each_with_its_title() -> None:
+    folder = ROOT / "docs" / "adr"
+    titles = {page.name: page.read_text().partition("\n")[0].removeprefix("# ") for page in folder.glob("0*.md")}
+    listed = re.findall(r"^- \[(.*)\]\((.*)\)$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert {name: title for title, name in listed} == titles
+
+
+def test_a_pipeline_s_install_applies_just_the_tasks_that_it_uses() -> None:
+    folder = ROOT / "tekton" / "pipelines" / "chaos-experiment"
+    spec = yaml.safe_load((folder / "chaos-experiment.yaml").read_text())["spec"]
+    used = {task["taskRef"]["name"] for task in spec["tasks"] + spec["finally"]}
+    applied = re.findall(r"-f tekton/tasks/([\w-]+)/\1\.yaml", (folder / "README.md").read_text())
+    assert set(applied) == used
 
 
 def test_the_example_of_limits_names_every_limit() -> None:

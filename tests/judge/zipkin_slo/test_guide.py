@@ -75,6 +75,12 @@ def test_its_commands_print_what_it_says(zipkin: Zipkin, run_command: RunCommand
     assert seen == [0, 5, 1, 0]
 
 
+def test_its_options_are_those_of_the_command(run_command: RunCommand) -> None:
+    options = set(re.findall(r"--[a-z][a-z\d-]+", re.sub("`docker.*?`", "", GUIDE)))
+    shown = set(re.findall(r"--[a-z][a-z\d-]+", run_command("zipkin-slo", "--help").stdout))
+    assert {"--side", "--max-success-drop"} <= options <= shown
+
+
 @pytest.mark.parametrize("more", [0, -1])
 def test_a_p99_below_its_limit_takes_as_many_requests_as_it_says(more: int) -> None:
     said = re.search(r"at least (\d+) requests", GUIDE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -240,3 +241,33 @@ def test_without_any_one_verb_an_act_fails_and_names_verb_and_role(back_end: Kub
     assert f"not allowed to {verb} configmaps in namespace {back_end.namespace}" in str(denied.value)
     role = "chaos-ledger-reader" if verb in ("get", "list") else "chaos-ledger-writer"
     assert f"Role {role}" in str(denied.value)
+
+
+@pytest.mark.parametrize(("is_hurried", "longest"), [(False, kube_ledgers.PATIENCE), (True, kube_ledgers.HURRY)])
+def test_an_owner_is_told_soon_that_the_api_server_is_away_and_others_later(
+    monkeypatch: pytest.MonkeyPatch, is_hurried: bool, longest: float
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(kube, "time", SimpleNamespace(sleep=waited.append, monotonic=lambda: sum(waited)))
+    timeouts: list[float] = []
+
+    class Away(ApiDouble):
+        def request(self, *_: Any, timeout: float | None = None, **__: Any) -> Response:
+            timeouts.append(timeout or 0.0)
+            raise Unavailable("no answer")
+
+    ledger = on(Away())
+    with pytest.raises(Unavailable, match="ledger kube:n: no answer"):
+        (ledger.hurried() if is_hurried else ledger).marks("r-1")
+    assert longest - 1 < sum(waited) <= longest
+    assert 0 < timeouts[0] <= longest
+
+
+def test_an_act_on_a_claim_that_was_damaged_meanwhile_is_not_taken_for_done(back_end: KubeBackEnd) -> None:
+    made = claim()
+    back_end.ledger.claim(made)
+    back_end.overwrite(made, "{")
+    for act in (back_end.ledger.remove, back_end.ledger.activate, back_end.ledger.mark_ended):
+        with pytest.raises(Unavailable, match="damaged"):
+            act(made)
+    assert len(back_end.config_maps()) == 1

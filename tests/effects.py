@@ -70,7 +70,7 @@ class Done:
         return found
 
 
-def run_jobs(jobs: Sequence[Job], folder: Path, *, parallel: int = 4, timeout: float = 120.0) -> list[Done]:
+def run_jobs(jobs: Sequence[Job], folder: Path, *, parallel: int = 4, timeout: float = 600.0) -> list[Done]:
     """Run jobs, `parallel` at a time, and return how each ended, in the order of the jobs."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, job in enumerate(jobs):
@@ -97,7 +97,7 @@ def _done(folder: Path) -> Done:
     ended = json.loads((folder / "ended").read_text())
     revert = folder / "revert-ended"
     if (folder / "revert-started").exists():
-        wait_until(revert.exists, f"the revert beside {folder} to end", timeout=60)
+        wait_until(revert.exists, f"the revert beside {folder} to end")
     return Done(
         code=ended["code"],
         stdout=(folder / "stdout").read_text(errors="replace"),

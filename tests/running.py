@@ -83,12 +83,12 @@ class Running:
         """Signal its process group, as Tekton and a terminal do."""
         os.killpg(self.pid, signum)
 
-    def wait_for_stderr(self, text: str, *, timeout: float = 30.0) -> None:
+    def wait_for_stderr(self, text: str, *, timeout: float = 120.0) -> None:
         """Wait until its stderr contains a text; fails at once when the command ends without."""
         wait_until(lambda: text in self.stderr or self.popen.poll() is not None, f"{text!r} on stderr", timeout=timeout)
         assert text in self.stderr, f"ended {self.popen.returncode} without {text!r} on stderr:\n{self.stderr}"
 
-    def wait(self, timeout: float = 60.0) -> Finished:
+    def wait(self, timeout: float = 180.0) -> Finished:
         """Wait for its end. Fails when the exit code is not one of the command's documented ones."""
         try:
             code = self.popen.wait(timeout)

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], what: str, *, timeout: float = 30.0) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, *, timeout: float = 120.0) -> T:
     """Ask `condition` until its answer is true, and return that answer.
 
     `timeout` in seconds only bounds a test that has gone wrong. Raises AssertionError naming `what` was waited for.

@@ -147,7 +147,7 @@ def test_a_record_starts_when_the_request_was_sent_and_lasts_until_the_answer(
     for arrival, start, duration in zip(
         sorted(arrivals), points["start_us"] / 1e6, points["duration_us"] / 1e6, strict=True
     ):
-        assert abs(start - arrival) < abs(start - (arrival + 0.5))
+        assert start <= arrival
         assert start + duration >= arrival + 0.5
 
 
@@ -239,7 +239,7 @@ def test_on_a_terminal_a_bar_shows_the_progress(
     process = subprocess.Popen(words, env=command_environment, stdout=subprocess.DEVNULL, stderr=stderr)
     os.close(stderr)
     try:
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         shown = os.read(terminal, 65536).decode()
     finally:
         process.kill()

@@ -91,7 +91,7 @@ def test_a_service_that_bears_the_fault_passes_and_nothing_is_left(
     caddy: Caddy, run_command: RunCommand, arguments: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     before = caddy.config()
-    finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)), timeout=120)
+    finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)))
     assert finished.code == 0, finished.stderr
     assert (finished.results["verdict"], finished.results["exit-code"]) == ("pass", "0")
     report = json.loads((tmp_path / "data/report/verdict.json").read_text())
@@ -109,7 +109,7 @@ def test_without_a_steady_state_nothing_is_injected_and_the_run_ends_with_4(
     caddy: Caddy, run_command: RunCommand, arguments: Callable[..., list[str]], shop: Upstream, tmp_path: Path
 ) -> None:
     shop.respond = lambda _: Reply(500)
-    finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)), timeout=120)
+    finished = run_command("chaos-steps", *arguments(experiment=experiment(caddy)))
     assert finished.code == 4, finished.stderr
     assert finished.results["exit-code"] == "4"
     for name in ("inject", "load", "recovery", "judge-client", "judge-recovery", "judge-traces"):

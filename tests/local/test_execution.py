@@ -38,11 +38,11 @@ def test_tasks_that_wait_for_nothing_run_at_the_same_time(
         return {request.path for request in upstream.requests} == {"/a", "/b"}
 
     def answer(_: Request) -> Reply:
-        wait_until(both_are_there, "the other task's request", timeout=10)
+        wait_until(both_are_there, "the other task's request")
         return Reply()
 
     upstream.respond = answer
-    patience = {"timeout-ms": "20000"}
+    patience = {"timeout-ms": "120000"}
     folder.pipeline(probe("a", f"{upstream.url}/a", params=patience), probe("b", f"{upstream.url}/b", params=patience))
     assert run_small().code == 0
 

@@ -104,5 +104,5 @@ def test_finally_runs_although_nobody_listens_any_more(
     for pipe in (process.stdout, process.stderr):
         assert pipe is not None
         pipe.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert asked(upstream, "/last") == 1

@@ -24,7 +24,7 @@ def call(
     *,
     body: object = None,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """Send one request on a connection of its own. `body` is sent as it is when bytes, else as JSON; `tls`: for https.

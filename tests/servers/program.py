@@ -107,7 +107,7 @@ class Server(ABC):
         if process is not None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -128,7 +128,7 @@ class Server(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_until(self._is_ready_or_dead, f"{type(self).__name__} to be ready", timeout=60)
+        wait_until(self._is_ready_or_dead, f"{type(self).__name__} to be ready")
         if self._process.poll() is not None:
             raise RuntimeError(f"{type(self).__name__} ended at once:\n{log.read_text(errors='replace')[-4000:]}")
 

@@ -123,16 +123,22 @@ def test_the_readme_names_an_image_that_make_images_builds(engine: Engine) -> No
     assert image == engine.image("waf-inject")
 
 
-def test_a_build_without_any_cache_gives_the_same_image_and_an_archive_of_it(engine: Engine, tmp_path: Path) -> None:
-    name, repository = "waf-inject", "localhost/again"
-    tag = f"{repository}/{name}:{engine.inputs['VERSION']}"
+def test_builds_without_a_cache_give_the_same_image_and_with_one_the_same_layers(
+    engine: Engine, tmp_path: Path
+) -> None:
+    name, identities = "waf-inject", []
+    layers = engine.inspect(engine.image(name))["RootFS"]["Layers"]
     build_args = f"BUILD_ARGS={os.environ.get('BUILD_ARGS', '')} --no-cache"
-    built = done("make", "images", f"IMAGES={name}", f"REPOSITORY={repository}", f"ARCHIVES={tmp_path}", build_args)
-    assert built.splitlines()[-1] == tag
-    identity = engine.inspect(tag)["Id"]
-    done(engine.program, "image", "rm", tag)
-    assert identity == engine.inspect(engine.image(name))["Id"]
-    with tarfile.open(tmp_path / f"{name}.tar") as archive:
-        manifest = archive.extractfile("manifest.json")
-        assert manifest is not None
-        assert [image["RepoTags"] for image in json.load(manifest)] == [[tag]]
+    for repository in ("localhost/once", "localhost/again"):
+        tag = f"{repository}/{name}:{engine.inputs['VERSION']}"
+        built = done("make", "images", f"IMAGES={name}", f"REPOSITORY={repository}", f"ARCHIVES={tmp_path}", build_args)
+        assert built.splitlines()[-1] == tag
+        found = engine.inspect(tag)
+        done(engine.program, "image", "rm", tag)
+        assert found["RootFS"]["Layers"] == layers
+        identities.append(found["Id"])
+        with tarfile.open(tmp_path / f"{name}.tar") as archive:
+            manifest = archive.extractfile("manifest.json")
+            assert manifest is not None
+            assert [image["RepoTags"] for image in json.load(manifest)] == [[tag]]
+    assert identities[0] == identities[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos_steps.errors import Unavailable
+from chaos_steps.ledger.documents import Unreadable
 from chaos_steps.ledger.file import FileLedger
 from tests.ledger.claims import claim
 
@@ -38,3 +39,16 @@ def test_tidying_removes_what_is_old_and_nobodys_and_nothing_else(ledger: FileLe
     assert list((root / "trash").iterdir()) == []
     assert ledger.claims() == [made]
     assert list(ledger.runs()) == ["r-1"]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_is_no_claim_in_a_claims_place_is_told_and_keeps_no_other_from_being_read(
+    ledger: FileLedger, tmp_path: Path, is_folder: bool
+) -> None:
+    good, place = claim(), tmp_path / "ledger" / "claims" / ("0" * 32)
+    ledger.claim(good)
+    place.mkdir()
+    (place / "stray").mkdir() if is_folder else (place / "stray").touch()
+    (stray,) = (each for each in ledger.claims() if isinstance(each, Unreadable))
+    assert "stray is damaged" in stray.why
+    assert good in ledger.claims()

@@ -96,9 +96,10 @@ def chromium() -> Iterator[Chromium]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A page with everything on it, one with many loads, and one each whose every name is a script, and too long."""
+    """With everything on it, with many loads and nines, and with every name a script, or too long."""
     folder = tmp_path_factory.mktemp("pages")
     crowded = fill_workspace(folder / "d")
+    add_load(crowded, "client", points(FAULT_MS + 1000, 29, 3500))
     for number, name in enumerate(("warm-up", "second-client-with-a-long-name", "third", "x", "y", "z")):
         add_load(crowded, name, points(FAULT_MS + 1000 + 4000 * number, 3, 30))
     built = {

@@ -65,6 +65,12 @@ def test_a_failure_says_that_chance_does_not_explain_it(tmp_path: Path) -> None:
     assert "More data would not change it" in found.needed[0]
 
 
+def test_only_the_checks_that_decided_say_how_sure_the_verdict_is(tmp_path: Path) -> None:
+    kept, breached = check("pass", confidence=None), check("fail", value=0.5)
+    found = explained(tmp_path, judged(kept, breached, decision="fail"))
+    assert found.sure == "Chance does not explain it: even the better end of the 95 % interval breaches the limit."
+
+
 def test_a_plain_comparison_says_that_it_does_not_know_what_is_chance(tmp_path: Path) -> None:
     found = explained(tmp_path, judged(check("fail", value=0.5, confidence=None), decision="fail"))
     assert found.sure == "Compared plainly, without an interval that tells what is chance: client."

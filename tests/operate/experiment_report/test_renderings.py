@@ -206,6 +206,13 @@ def test_each_plot_has_its_numbers_in_a_table_behind_it(tmp_path: Path) -> None:
     assert spread[2][1:] == [milliseconds(client[name]) for name in spread[0][1:]]
 
 
+def test_each_header_of_a_table_says_what_it_is_the_header_of(tmp_path: Path) -> None:
+    html = page.render(traced(tmp_path))
+    headers = re.findall(r"<th\b[^>]*>", html)
+    assert all(re.search(r'scope="(col|row|rowgroup)"', header) for header in headers)
+    assert not any("<td" in head for head in re.findall("<thead>.*?</thead>", html, re.DOTALL))
+
+
 def test_a_bin_without_answers_has_no_latency_in_the_table(tmp_path: Path) -> None:
     workspace = fill_workspace(tmp_path)
     silent = points(FAULT_MS + 1000, 29, 50)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from chaos_steps.command import Context
-from chaos_steps.errors import Inconclusive
+from chaos_steps.errors import Inconclusive, Unavailable
 from chaos_steps.judge.zipkin_slo import sight
 from chaos_steps.judge.zipkin_slo.api import Api, Query
 from chaos_steps.judge.zipkin_slo.changes import stopped_calls
@@ -54,7 +54,7 @@ def judge(
     # Nobody reads the calls between services without a place to write them, a limit on them or a caller.
     calls = ctx.has_workspace or criteria.max_attempts_per_request is not None or subject.caller is not None
     now = _read(api, subject, window, calls=calls)
-    before = now if baseline == window.name else _read(api, subject, _baseline(ctx, baseline), calls=calls)
+    before = now if baseline == window.name else _read_before(ctx, api, subject, baseline, criteria.bounds, calls=calls)
     edges = now.traffic.edges(before.traffic.edges())
     notes += [
         *dict.fromkeys((*before.notes, *now.notes)),
@@ -117,8 +117,16 @@ def _read(api: Api, subject: Subject, window: Interval | Missing, *, calls: bool
     return _Reading(traffic, reason, notes=tuple(notes))
 
 
-def _baseline(ctx: Context, name: str) -> Interval | Missing:
-    return interval_of_load(ctx, name) if ctx.has_workspace else Missing(name, f"no workspace holds a window {name!r}")
+def _read_before(ctx: Context, api: Api, subject: Subject, name: str, bounds: Bounds, *, calls: bool) -> _Reading:
+    """The baseline. One that no limit needs only explains: when Zipkin does not answer a note stands in its place."""
+    missing = Missing(name, f"no workspace holds a window {name!r}")
+    try:
+        return _read(api, subject, interval_of_load(ctx, name) if ctx.has_workspace else missing, calls=calls)
+    except Unavailable as error:
+        if bounds.against_baseline:
+            raise
+        nothing = Traffic(subject, Interval(name, 0, 0), calls=calls)
+        return _Reading(nothing, notes=(f"the traces of {name} could not be read: {error.message}",))
 
 
 def _write(

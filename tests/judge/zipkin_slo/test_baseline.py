@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -12,7 +13,8 @@ from chaos_steps.traces import Link, Traces
 from chaos_steps.workspace import Window, Workspace
 from tests.judge.zipkin_slo.conftest import RUN, Judge
 from tests.judge.zipkin_slo.traffic import Traffic
-from tests.servers.upstream import Reply, Upstream
+from tests.servers.call import call
+from tests.servers.upstream import Reply, Request, Upstream
 from tests.servers.zipkin import Zipkin
 
 SECONDS = 40
@@ -23,17 +25,17 @@ def shopping(made: Traffic, count: int, *, duration_us: int, failures: int = 0, 
     for number in range(count):
         at_ms, failed = 1000 * SECONDS * number / count, number < failures
         request = made.request(at_ms, duration_us + number, failed=failed)
-        for call in range(calls):
+        for attempt in range(calls):
             made.spans.append(
                 made.span(
                     request["traceId"],
                     made.ids()[1],
                     "CLIENT",
-                    at_ms + call,
+                    at_ms + attempt,
                     500,
                     parentId=request["id"],
                     remoteEndpoint={"serviceName": "database"},
-                    failed=failed or call < calls - 1,
+                    failed=failed or attempt < calls - 1,
                 )
             )
     return made
@@ -143,3 +145,21 @@ def test_the_baseline_of_times_without_a_workspace_is_none(upstream: Upstream, j
     finished = judge.run_command("zipkin-slo", *options)
     assert finished.code == 5
     assert "no workspace holds a window 'baseline'" in finished.stderr
+
+
+def test_a_baseline_that_cannot_be_read_ends_the_judge_only_where_a_limit_needs_it(
+    zipkin: Zipkin, loads: tuple[Traffic, Traffic], judge: Judge, upstream: Upstream
+) -> None:
+    before, now = loads
+
+    def respond(request: Request) -> Reply:
+        end_ms = int(parse_qs(urlsplit(request.path).query).get("endTs", ["0"])[0])
+        if 0 < end_ms <= before.start_ms + 1000 * SECONDS:
+            return Reply(500, b"storage is down")
+        return Reply(200, call("GET", zipkin.url + request.path).body)
+
+    upstream.respond = respond
+    client = ("--service-name", now.service, "--window", "client")
+    assert judge(upstream.url, *client, "--max-success-drop", "0.2").code == 3
+    assert judge(upstream.url, *client, "--min-success-rate", "0.5").code == 0
+    assert any("traces of baseline could not be read" in note for note in judge.verdict.notes)

@@ -67,7 +67,7 @@ def draw(
     with drawing("timeline", size) as canvas:
         latency, failures = canvas.figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         above = 0.12 + _ROW * (1 + max(label.row or 0 for label in labels))
-        canvas.place(left=_LEFT, right=_RIGHT, top=above, bottom=0.46)
+        canvas.place(left=_LEFT, right=_RIGHT, top=above, bottom=0.5)
         canvas.figure.subplots_adjust(hspace=0.1)
         latency.set_xlim(first, last)
         for curve in loads.curves:
@@ -76,6 +76,7 @@ def draw(
         _draw_limits(latency, failures, lines)
         latency_axis(latency, headroom=0.4)
         _failures_axis(failures)
+        failures.tick_params(axis="x", pad=6)  # Or the leftmost would touch the zero of the other axis.
         failures.set_xlabel("seconds since the fault became active" if fault else "seconds since the first request")
         canvas.figure.align_ylabels((latency, failures))
         for axes in (latency, failures):

@@ -44,7 +44,7 @@ class Cost:
 
 
 def run() -> bool:
-    """The yardstick and the report take turns, so that both meet the same noise; noise only adds, so the least counts."""
+    """The yardstick and the report take turns, and meet the same noise; noise only adds, so the least time counts."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "workspace", RUN)
         start_ms = round(time.time() * 1000)

@@ -16,6 +16,11 @@ def trace_id(trace: Trace) -> str:
 _TIMESTAMP = attrgetter("timestamp")
 
 
+def times_of(trace: Trace) -> list[int]:
+    """When its spans began, in epoch microseconds, as far as they say."""
+    return list(filter(None, map(_TIMESTAMP, trace)))
+
+
 class Once:
     """Lets each trace of an interval pass once; remembers only those that may come again.
 
@@ -35,7 +40,7 @@ class Once:
         0 if it does not belong to the interval or has passed before.
         """
         # Without any time of its own a trace is where it was found.
-        times = list(filter(None, map(_TIMESTAMP, trace))) or [query.end_ms * 1000]
+        times = times_of(trace) or [query.end_ms * 1000]
         earliest, latest = min(times), max(times)
         root = next((span.timestamp for span in trace if span.parent_id is None and span.timestamp), None)
         began = root or earliest

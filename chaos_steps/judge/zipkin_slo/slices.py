@@ -22,6 +22,7 @@ from chaos_steps.params import rfc3339
 LIMIT = 5000
 """Traces that are asked for at most. Storages have limits of their own on this number, the lowest known is 10,000."""
 
+_MOST_SLICES = 5000
 _FIRST_SHARE = 32
 _LONGEST_SHARE = 8
 _MOST_BYTES = 12 * 1024 * 1024
@@ -62,8 +63,10 @@ class Trusted:
         """Whether an answer is small enough; no slice is planned that would be too long."""
         return size.traces < self.traces and size.spans < self.spans
 
-    def after_cut(self, *, traces: float, spans: float, milliseconds: float) -> Trusted:
-        """What to trust when an answer of this size has been cut; infinite is what it was certainly not cut by.
+    def after_cut(
+        self, *, traces: float = math.inf, spans: float = math.inf, milliseconds: float = math.inf
+    ) -> Trusted:
+        """What to trust when an answer has been cut that was so large; infinite is what it was not cut by.
 
         Others are not always cut at the same length, as no trace is cut in two: less than half is far enough from it. A
         single trace is always trusted, and so is a single millisecond.
@@ -84,7 +87,8 @@ def ask(api: Api, query: Query) -> Answer:
 def read(api: Api, interval: Query, trusted: Trusted) -> Iterator[Answer]:
     """The answers of slices that make up the interval.
 
-    Raises Unavailable, and Inconclusive when a single millisecond holds more than one answer does.
+    Raises Unavailable, and Inconclusive when a single millisecond holds more than one answer does, or when they are so
+    small that there is no end to them.
     """
     plan = _Plan(interval, trusted)
     download = _Download.of_next(api, plan)
@@ -137,6 +141,7 @@ class _Plan:
         whole = interval.end_ms - interval.start_ms
         self._rest: Query | None = interval
         self._pieces: list[Query] = []
+        self._given = 0
         self._longest = max(1, int(min(whole / _LONGEST_SHARE, _AIM * trusted.milliseconds)))
         self._length = min(self._longest, math.ceil(whole / _FIRST_SHARE))
         self._aim_spans = min(_AIM_SPANS, _AIM * trusted.spans)
@@ -145,7 +150,13 @@ class _Plan:
         self._per_byte = 1 / _AIM_BYTES
 
     def next(self) -> Query | None:
-        """The next slice; None at the end."""
+        """The next slice; None at the end. Raises Inconclusive when there have been far too many."""
+        self._given += 1
+        if self._given > _MOST_SLICES:
+            raise Inconclusive(
+                f"Zipkin gives out so little at a time that {_MOST_SLICES} slices do not hold the traces of the window",
+                hint="look at what its storage and the proxies before it let through",
+            )
         if self._pieces:
             return self._pieces.pop()
         rest = self._rest

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
 from chaos_steps.judge.zipkin_slo.api import Query
-from chaos_steps.judge.zipkin_slo.once import trace_id
+from chaos_steps.judge.zipkin_slo.once import times_of, trace_id
 from chaos_steps.judge.zipkin_slo.slices import Answer, Size
 from chaos_steps.judge.zipkin_slo.spans import Trace
 
@@ -48,19 +47,51 @@ class Suspect:
         return f"Zipkin cut an answer at {self.size.traces} traces and {self.size.spans} spans{storage}"
 
 
+@dataclass(frozen=True)
+class Landmark:
+    """A trace that is known to be there; its first and its last span began at these epoch microseconds."""
+
+    trace: str
+    query: Query
+    earliest_us: int
+    latest_us: int
+
+    @classmethod
+    def in_answer(cls, answer: Answer) -> Landmark | None:
+        """The last trace of an answer; None if it has none that says when it was."""
+        times = [(min(found), max(found), trace_id(trace)) for trace in answer.traces if (found := times_of(trace))]
+        if not times:
+            return None
+        earliest_us, latest_us, trace = max(times)
+        return cls(trace, answer.query, earliest_us, latest_us)
+
+    def at_the_beginning(self, milliseconds: int) -> Query | None:
+        """A slice of this length that begins with the trace; None if it is too short for the whole trace."""
+        start_ms = self.earliest_us // 1000
+        end_ms = start_ms + milliseconds
+        return replace(self.query, start_ms=start_ms, end_ms=end_ms) if self.latest_us <= end_ms * 1000 else None
+
+
 class Largest:
     """The largest answers by traces, by spans, by bytes and by the length of the slice.
 
     Two of each, as of nearly the same size one may be cut and one whole; of the longest slices one, as many have the
-    same length. That one may well be empty, where a server looks back less far than it is asked to.
+    same length.
     """
 
     def __init__(self) -> None:
+        self.longest_ms = 0
+        self.landmark: Landmark | None = None
+        """From the last slice that has one: what comes after is not much."""
         self._by_content = [_Place(attrgetter(measure), 2) for measure in ("traces", "spans", "size")]
         self._by_length = _Place(attrgetter("milliseconds", "traces"), 1)
 
     def add(self, answer: Answer) -> None:
         """Keep the answer if it is one of the largest. Of a single trace nothing can have been cut."""
+        self.longest_ms = max(self.longest_ms, answer.size.milliseconds)
+        known = self.landmark
+        if known is None or answer.query.end_ms > known.query.end_ms:
+            self.landmark = Landmark.in_answer(answer) or known
         candidates = [self._by_length, *(self._by_content if answer.size.traces > 1 else ())]
         places = [place for place in candidates if place.is_for(answer.size)]
         if places:
@@ -97,5 +128,5 @@ def suspected_cause(cut: Size, seen: Iterable[Size]) -> dict[str, float]:
     If answers were `seen` that have far more of them, it was none of these but the length of the slice.
     """
     if any(each.traces > 2 * cut.traces and each.spans > 2 * cut.spans for each in seen):
-        return {"traces": math.inf, "spans": math.inf, "milliseconds": cut.milliseconds}
-    return {"traces": cut.traces, "spans": cut.spans, "milliseconds": math.inf}
+        return {"milliseconds": cut.milliseconds}
+    return {"traces": cut.traces, "spans": cut.spans}

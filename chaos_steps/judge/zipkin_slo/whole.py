@@ -3,26 +3,26 @@
 Servers, storages and proxies cut by the number of traces, of spans or of bytes, or by the length of the slice, each at
 a size of its own. Whatever it is, the largest answers have been cut if any has. So these are asked for again in two
 parts. If the parts do not hold the same as the whole, answers of that size are not to be trusted, and everything is
-read anew in smaller ones; from then on every single one is compared with its parts.
+read anew in smaller ones.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from chaos_steps.errors import Inconclusive
 from chaos_steps.judge.zipkin_slo.api import Api, Query
-from chaos_steps.judge.zipkin_slo.slices import Answer, Size, Trusted, ask, halves, read
+from chaos_steps.judge.zipkin_slo.slices import LIMIT, Answer, Size, Trusted, ask, halves, read
 from chaos_steps.judge.zipkin_slo.spans import service_of
 from chaos_steps.judge.zipkin_slo.suspects import Largest, Suspect, content_of, suspected_cause
 
 log = logging.getLogger(__name__)
 
-_MOST_READINGS = 6
+_MOST_READINGS = 8
 _LOPSIDED = 0.9
 # No answer is cut shorter: ten traces come where the number is left to Zipkin.
 _FEWEST_TRACES, _FEWEST_SPANS = 10, 100
@@ -47,18 +47,26 @@ def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tu
     Raises Unavailable, and Inconclusive when Zipkin does not give out all of them.
     """
     trusted, seen, notes = Trusted(), list[Size](), list[str]()
-    for reading in range(_MOST_READINGS):
-        collector = new()
-        suspects = _suspects(read(api, interval, trusted), collector, every=reading > 0)
-        whole, doubtful = _examined(api, suspects)
-        if doubtful is None:
-            return collector, notes
-        seen += [*whole, doubtful.size]
-        cut = _cut(api, doubtful.query)
+    for _ in range(_MOST_READINGS):
+        collector, largest = new(), Largest()
+        for answer in read(api, interval, trusted):
+            collector.take(answer)
+            largest.add(answer)
+        suspects = largest.suspects()
+        seen += (suspect.size for suspect in suspects)
+        doubtful = next(filter(None, (_doubtful(api, suspect) for suspect in suspects)), None)
+        if doubtful:
+            cut = _cut(api, doubtful.query)
+            cause = suspected_cause(cut.size, seen) if cut else {}
+        else:
+            cut = _cut_at_the_beginning(api, largest)
+            cause = {"milliseconds": largest.longest_ms}
+            if cut is None:
+                return collector, notes
         if cut:
-            trusted = trusted.after_cut(**suspected_cause(cut.size, seen))
+            trusted = trusted.after_cut(**cause)
             log.info("%s; reading everything again in smaller ones", cut.described())
-            notes = [f"{cut.described()}; everything was read in smaller ones, and each compared with its parts"]
+            notes = [f"{cut.described()}; everything was read again in smaller ones"]
         else:
             log.info("the traces of %s still change; reading them again", interval.service)
     raise Inconclusive(
@@ -66,29 +74,6 @@ def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tu
         "not hold the same traces",
         hint="wait until no more spans come in, and look at what its storage and the proxies before it let through",
     )
-
-
-def _suspects(answers: Iterable[Answer], collector: Collector, *, every: bool) -> Iterator[Suspect]:
-    """The answers that are to be compared, after the collector has them: the largest of all, or every one at once."""
-    largest = Largest()
-    for answer in answers:
-        collector.take(answer)
-        if every:
-            yield Suspect.of(answer)
-        else:
-            largest.add(answer)
-    yield from largest.suspects()
-
-
-def _examined(api: Api, suspects: Iterable[Suspect]) -> tuple[list[Size], Suspect | None]:
-    """The sizes of answers that are proven to be whole, and the first that is not; None if all are."""
-    whole: list[Size] = []
-    for suspect in suspects:
-        doubtful = _doubtful(api, suspect)
-        if doubtful:
-            return whole, doubtful
-        whole.append(suspect.size)
-    return whole, None
 
 
 def _doubtful(api: Api, whole: Suspect) -> Suspect | None:
@@ -123,6 +108,20 @@ def _cut(api: Api, query: Query) -> Suspect | None:
         if _agree(whole, parts):
             return None
     return whole
+
+
+def _cut_at_the_beginning(api: Api, largest: Largest) -> Suspect | None:
+    """An answer that lacks a known trace at the beginning of its slice, which is as long as the longest that was read.
+
+    A server that looks back less far than it is asked to leaves out the beginning of a slice and of its parts alike: if
+    no more is asked for, it takes a trace that is known to find out.
+    """
+    query = largest.landmark and largest.landmark.at_the_beginning(largest.longest_ms)
+    if not largest.landmark or not query:
+        return None
+    answer = Suspect.of(ask(api, query))
+    there = any(name == largest.landmark.trace for name, _ in answer.content)
+    return None if there or answer.size.traces >= LIMIT else answer
 
 
 def _agree(whole: Suspect, parts: Sequence[Answer]) -> bool:

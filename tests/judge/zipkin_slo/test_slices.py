@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chaos_steps.errors import Inconclusive
 from chaos_steps.judge.zipkin_slo import slices
 from chaos_steps.judge.zipkin_slo.api import Api, Query
 from chaos_steps.judge.zipkin_slo.slices import Answer, Trusted, halves, read
@@ -101,6 +102,13 @@ def test_what_is_not_trusted_is_asked_for_in_halves(upstream: Upstream, trusted:
     answers = [*read(Api(upstream.url), HOUR, trusted)]
     assert len(traces_of(answers)) == 2200
     assert all(trusted.holds(answer.size) and answer.size.milliseconds < trusted.milliseconds for answer in answers)
+
+
+def test_more_slices_than_anybody_waits_for_are_refused(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_MOST_SLICES", 20)
+    Stored(upstream, [HOUR.start_ms + 1800 * n for n in range(2000)])
+    with pytest.raises(Inconclusive, match="20 slices do not hold the traces of the window"):
+        list(read(Api(upstream.url), HOUR, Trusted(traces=30)))
 
 
 def test_the_halves_of_a_slice_share_a_millisecond_and_one_has_none() -> None:

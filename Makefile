@@ -27,8 +27,8 @@ venv: .venv/.developer
 demo: .venv/.demo ## run a whole experiment on this machine, about a minute (BRITTLE=1, BREAKER=1, ZIPKIN_URL=...: see README)
 	demo/run $(if $(BRITTLE),--brittle) $(if $(BREAKER),--breaker) $(if $(ZIPKIN_URL),--zipkin '$(ZIPKIN_URL)')
 
-test: setup ## set up, then run the tests (ARGS are for pytest)
-	$(BIN)/pytest $(ARGS)
+test: setup ## set up, then run the tests beside one another (ARGS are for pytest; -n0 runs one at a time)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: setup ## run the Pipelines on a real cluster (KUBECONFIG and E2E_IMAGE name it)
 	tests/e2e/run $(ARGS)

@@ -6,12 +6,14 @@ A server whose program is missing fails the test, and says how to get it. No tes
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.running import Finished, Running, clean_environment
 from tests.servers.caddy import Caddy
@@ -22,8 +24,39 @@ from tests.servers.program import find_program
 from tests.servers.upstream import Upstream
 from tests.servers.zipkin import Zipkin
 
+PARTED = (
+    "tests/model/test_model.py",
+    "tests/model/test_interleavings.py",
+    "tests/inject/test_waf_inject_effects.py",
+)
+"""Files whose tests are so long that workers share them; they need nothing of one another."""
+
+FIRST = ("tests/demo/test_demo.py", "tests/local/test_experiment_from_consul.py", *PARTED)
+"""What takes longest, begun first, so that at the end no worker is left alone with it."""
+
 settings.register_profile("without a deadline", deadline=None)  # Tests hold no thresholds of speed.
 settings.load_profile("without a deadline")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice the number of cores, since most tests wait; at most 8: each has servers of its own, about a gigabyte."""
+    return min(2 * len(os.sched_getaffinity(0)), 8)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For --dist loadfile: a worker takes all tests of a file, so that what a module shares is made once."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: nodeid if file_of(nodeid) in PARTED else file_of(nodeid)
+    return scheduling
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest."""
+    places = {file: place for place, file in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(FIRST)))
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +170,7 @@ class RunCommand(Protocol):
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
     ) -> Finished: ...
 
 
@@ -173,7 +206,7 @@ def run_command(start_command: StartCommand) -> RunCommand:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
     ) -> Finished:
         return start_command(*arguments, env=env, cwd=cwd, stdin=stdin).wait(timeout)
 

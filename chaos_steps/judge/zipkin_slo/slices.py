@@ -22,7 +22,7 @@ from chaos_steps.params import rfc3339
 LIMIT = 5000
 """Traces that are asked for at most. Storages have limits of their own on this number, the lowest known is 10,000."""
 
-_MOST_SLICES = 5000
+_MOST_SLICES = 2000  # Of 4 MB each.
 _FIRST_SHARE = 32
 _LONGEST_SHARE = 8
 _MOST_BYTES = 12 * 1024 * 1024

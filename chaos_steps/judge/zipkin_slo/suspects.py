@@ -15,6 +15,9 @@ from chaos_steps.judge.zipkin_slo.spans import Trace
 Content = frozenset[tuple[str, int]]
 """The id of each trace of an answer, and how many spans it has there."""
 
+# No answer is cut shorter: ten traces come where the number is left to Zipkin.
+FEWEST_TRACES, FEWEST_SPANS = 10, 100
+
 _ELASTICSEARCH_SPANS = 10_000
 
 
@@ -125,8 +128,10 @@ class _Place:
 def suspected_cause(cut: Size, seen: Iterable[Size]) -> dict[str, float]:
     """What an answer may have been cut by, for `Trusted.after_cut`: its traces, its spans or its bytes.
 
-    If answers were `seen` that have far more of them, it was none of these but the length of the slice.
+    If it has fewer than any server cuts at, or if answers were `seen` that have far more, it was none of these but the
+    length of the slice.
     """
-    if any(each.traces > 2 * cut.traces and each.spans > 2 * cut.spans for each in seen):
+    few = cut.traces < FEWEST_TRACES and cut.spans < FEWEST_SPANS
+    if few or any(each.traces > 2 * cut.traces and each.spans > 2 * cut.spans for each in seen):
         return {"milliseconds": cut.milliseconds}
     return {"traces": cut.traces, "spans": cut.spans}

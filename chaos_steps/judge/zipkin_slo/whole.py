@@ -3,14 +3,14 @@
 Servers, storages and proxies cut by the number of traces, of spans or of bytes, or by the length of the slice, each at
 a size of its own. Whatever it is, the largest answers have been cut if any has. So these are asked for again in two
 parts. If the parts do not hold the same as the whole, answers of that size are not to be trusted, and everything is
-read anew in smaller ones.
+read anew in smaller ones; from then on every single one is compared with its parts.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -18,14 +18,19 @@ from chaos_steps.errors import Inconclusive
 from chaos_steps.judge.zipkin_slo.api import Api, Query
 from chaos_steps.judge.zipkin_slo.slices import LIMIT, Answer, Size, Trusted, ask, halves, read
 from chaos_steps.judge.zipkin_slo.spans import service_of
-from chaos_steps.judge.zipkin_slo.suspects import Largest, Suspect, content_of, suspected_cause
+from chaos_steps.judge.zipkin_slo.suspects import (
+    FEWEST_SPANS,
+    FEWEST_TRACES,
+    Largest,
+    Suspect,
+    content_of,
+    suspected_cause,
+)
 
 log = logging.getLogger(__name__)
 
 _MOST_READINGS = 8
 _LOPSIDED = 0.9
-# No answer is cut shorter: ten traces come where the number is left to Zipkin.
-_FEWEST_TRACES, _FEWEST_SPANS = 10, 100
 _LONGEST_US = 2**62
 # A single millisecond whose spans all took equally long can be asked for in one way only.
 _MOST_UNPROVEN = 1000
@@ -47,14 +52,14 @@ def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tu
     Raises Unavailable, and Inconclusive when Zipkin does not give out all of them.
     """
     trusted, seen, notes = Trusted(), list[Size](), list[str]()
-    for _ in range(_MOST_READINGS):
+    for reading in range(_MOST_READINGS):
         collector, largest = new(), Largest()
-        for answer in read(api, interval, trusted):
-            collector.take(answer)
-            largest.add(answer)
-        suspects = largest.suspects()
-        seen += (suspect.size for suspect in suspects)
-        doubtful = next(filter(None, (_doubtful(api, suspect) for suspect in suspects)), None)
+        doubtful = None
+        for suspect in _suspects(read(api, interval, trusted), collector, largest, every=reading > 0):
+            seen.append(suspect.size)
+            doubtful = _doubtful(api, suspect)
+            if doubtful:
+                break
         if doubtful:
             cut = _cut(api, doubtful.query)
             cause = suspected_cause(cut.size, seen) if cut else {}
@@ -66,7 +71,7 @@ def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tu
         if cut:
             trusted = trusted.after_cut(**cause)
             log.info("%s; reading everything again in smaller ones", cut.described())
-            notes = [f"{cut.described()}; everything was read again in smaller ones"]
+            notes = [f"{cut.described()}; everything was read in smaller ones, and each compared with its parts"]
         else:
             log.info("the traces of %s still change; reading them again", interval.service)
     raise Inconclusive(
@@ -74,6 +79,17 @@ def read_whole(api: Api, interval: Query, new: Callable[[], AnyCollector]) -> tu
         "not hold the same traces",
         hint="wait until no more spans come in, and look at what its storage and the proxies before it let through",
     )
+
+
+def _suspects(answers: Iterable[Answer], collector: Collector, largest: Largest, *, every: bool) -> Iterator[Suspect]:
+    """The answers that are to be compared, after the collector has them: the largest of all, or every one at once."""
+    for answer in answers:
+        collector.take(answer)
+        largest.add(answer)
+        if every:
+            yield Suspect.of(answer)
+    if not every:
+        yield from largest.suspects()
 
 
 def _doubtful(api: Api, whole: Suspect) -> Suspect | None:
@@ -96,8 +112,8 @@ def _doubtful(api: Api, whole: Suspect) -> Suspect | None:
 
 
 def _nearly_as_large(part: Size, whole: Size) -> bool:
-    return (part.traces >= max(_FEWEST_TRACES, _LOPSIDED * whole.traces)) or (
-        part.spans >= max(_FEWEST_SPANS, _LOPSIDED * whole.spans)
+    return (part.traces >= max(FEWEST_TRACES, _LOPSIDED * whole.traces)) or (
+        part.spans >= max(FEWEST_SPANS, _LOPSIDED * whole.spans)
     )
 
 

@@ -136,3 +136,13 @@ def test_all_is_read_or_nothing_is_judged(name: str, seed: int, monkeypatch: pyt
         # What looks back too little may show no trace at all, and then there is nothing to judge.
         nothing = (counted.traces, name.startswith("after")) == (0, True)
         assert nothing or (counted.traces, counted.spans) == (len(made), sum(trace.spans for trace in made))
+
+
+def test_answers_that_contradict_one_another_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "_MOST_SLICES", 1000)
+    numbers = random.Random(1)
+    made = [Stored((START_MS + 10 * number) * 1000, number, 1, 1) for number in range(1000)]
+    api = CuttingApi(made, lambda traces, _: [trace for trace in traces if numbers.random() < 0.9])
+    interval = Query("users", START_MS, START_MS + 10_000)
+    with pytest.raises(Inconclusive, match=r"contradict one another|gives out so little"):
+        read_whole(api, interval, lambda: Counted(interval))

@@ -102,7 +102,7 @@ def test_the_numbers_are_right_although_answers_are_cut(zipkin: Zipkin, busy: Tr
     assert finished.results == {"verdict": "pass", **busy.results}, finished.stderr
     (note,) = judge.verdict.notes
     assert note.startswith("Zipkin cut an answer at ")
-    assert note.endswith("everything was read again in smaller ones")
+    assert note.endswith("everything was read in smaller ones, and each compared with its parts")
 
 
 def test_what_a_server_hides_by_looking_back_too_little_is_found_all_the_same(zipkin: Zipkin, judge: Judge) -> None:
@@ -180,11 +180,3 @@ def test_a_trace_with_more_spans_than_an_answer_holds_is_not_judged(zipkin: Zipk
         finished = judge.window(proxy.url, made)
     assert finished.code == 5, finished.stderr
     assert "is not judged" in finished.stderr
-
-
-def test_a_server_that_contradicts_itself_is_not_judged(zipkin: Zipkin, busy: Traffic, judge: Judge) -> None:
-    numbers = random.Random(1)
-    with CuttingProxy(zipkin.url, lambda traces, _: [trace for trace in traces if numbers.random() < 0.9]) as proxy:
-        finished = judge.window(proxy.url, busy)
-    assert finished.code == 5
-    assert "contradict one another" in finished.stderr

@@ -42,14 +42,11 @@ class Once:
         # Without any time of its own a trace is where it was found.
         times = times_of(trace) or [query.end_ms * 1000]
         earliest, latest = min(times), max(times)
-        root = next((span.timestamp for span in trace if span.parent_id is None and span.timestamp), None)
-        began = root or earliest
-        if not self._start_us <= began <= self._end_us:
-            return 0
-        if query.start_ms * 1000 < earliest and latest < query.end_ms * 1000:
-            return began  # No other slice has a part of it.
-        name = trace_id(trace)
-        if name in self._seen:
+        if max(query.start_ms * 1000, self._start_us - 1) < earliest and latest < query.end_ms * 1000:
+            return earliest  # All of it is within the interval, and no other slice has a part of it.
+        roots = (span.timestamp for span in trace if span.parent_id is None and span.timestamp)
+        began, name = next(roots, earliest), trace_id(trace)
+        if not self._start_us <= began <= self._end_us or name in self._seen:
             return 0
         self._seen.add(name)
         return began

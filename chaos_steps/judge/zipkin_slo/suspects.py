@@ -78,29 +78,35 @@ class Landmark:
 class Largest:
     """The largest answers by traces, by spans, by bytes and by the length of the slice.
 
-    Two of each, as of nearly the same size one may be cut and one whole; of the longest slices one, as many have the
-    same length.
+    Two by traces and by spans, as of nearly the same size one may be cut and one whole.
     """
 
     def __init__(self) -> None:
         self.longest_ms = 0
-        self.landmark: Landmark | None = None
-        """From the last slice that has one: what comes after is not much."""
-        self._by_content = [_Place(attrgetter(measure), 2) for measure in ("traces", "spans", "size")]
+        self._last: Answer | None = None
+        self._by_content = [
+            _Place(attrgetter("traces"), 2),
+            _Place(attrgetter("spans"), 2),
+            _Place(attrgetter("size"), 1),
+        ]
         self._by_length = _Place(attrgetter("milliseconds", "traces"), 1)
 
     def add(self, answer: Answer) -> None:
         """Keep the answer if it is one of the largest. Of a single trace nothing can have been cut."""
         self.longest_ms = max(self.longest_ms, answer.size.milliseconds)
-        known = self.landmark
-        if known is None or answer.query.end_ms > known.query.end_ms:
-            self.landmark = Landmark.in_answer(answer) or known
+        if answer.traces and (self._last is None or answer.query.end_ms > self._last.query.end_ms):
+            self._last = answer
         candidates = [self._by_length, *(self._by_content if answer.size.traces > 1 else ())]
         places = [place for place in candidates if place.is_for(answer.size)]
         if places:
             suspect = Suspect.of(answer)
             for place in places:
                 place.put(suspect)
+
+    @property
+    def landmark(self) -> Landmark | None:
+        """The last trace of all: what comes after it is not much."""
+        return Landmark.in_answer(self._last) if self._last else None
 
     def suspects(self) -> list[Suspect]:
         """Each of them once. The longest comes first: if it is whole, length is not what others are cut by."""

@@ -132,11 +132,12 @@ def _cut_at_the_beginning(api: Api, largest: Largest) -> Suspect | None:
     A server that looks back less far than it is asked to leaves out the beginning of a slice and of its parts alike: if
     no more is asked for, it takes a trace that is known to find out.
     """
-    query = largest.landmark and largest.landmark.at_the_beginning(largest.longest_ms)
-    if not largest.landmark or not query:
+    landmark = largest.landmark
+    query = landmark and landmark.at_the_beginning(largest.longest_ms)
+    if not landmark or not query:
         return None
     answer = Suspect.of(ask(api, query))
-    there = any(name == largest.landmark.trace for name, _ in answer.content)
+    there = any(name == landmark.trace for name, _ in answer.content)
     return None if there or answer.size.traces >= LIMIT else answer
 
 

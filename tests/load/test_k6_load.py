@@ -112,7 +112,9 @@ def test_every_request_becomes_a_record_that_its_window_vouches_for(
 
     points, window = points_of(workspace), window_of(workspace)
     assert finished.code == 0, finished.stderr
-    assert len(points) == upstream.count == int(finished.results["requests"])
+    # A load that an earlier test has killed may still come in.
+    ours = [request for request in upstream.requests if request.headers.get("x-chaos-run") == RUN]
+    assert len(points) == len(ours) == int(finished.results["requests"])
     assert 40 <= len(points) <= 41
     assert set(points["status"].tolist()) == {200}
     assert set(points["error"].tolist()) == {0}

@@ -36,6 +36,14 @@ def is_503(status: int, _headers: object) -> bool:
     return status == 503
 
 
+@pytest.fixture(autouse=True)
+def _all_requests_are_over(upstream: Upstream) -> Iterator[None]:
+    """A probe that was stopped leaves its last requests under way: none may come in when the next test counts."""
+    before = set(threading.enumerate())
+    yield
+    wait_until(lambda: set(threading.enumerate()) <= before, "the threads of the probe and of its answers to end")
+
+
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
     """Answers may wait for it; it opens at the end of the test at the latest."""

@@ -38,11 +38,13 @@ settings.register_profile("without a deadline", deadline=None)  # Tests hold no 
 settings.load_profile("without a deadline")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Twice the number of cores, since most tests wait; at most 8: each has servers of its own, about a gigabyte."""
     return min(2 * len(os.sched_getaffinity(0)), 8)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """For --dist loadfile: a worker takes all tests of a file, so that what a module shares is made once."""
     if config.getoption("dist") != "loadfile":

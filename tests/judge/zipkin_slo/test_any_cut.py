@@ -146,3 +146,11 @@ def test_answers_that_contradict_one_another_are_not_judged(monkeypatch: pytest.
     interval = Query("users", START_MS, START_MS + 10_000)
     with pytest.raises(Inconclusive, match=r"contradict one another|gives out so little"):
         read_whole(api, interval, lambda: Counted(interval))
+
+
+def test_much_traffic_after_the_window_is_not_taken_for_a_cut() -> None:
+    few = [Stored((START_MS + 1000 * number) * 1000, number, 1, 1) for number in range(10)]
+    much = [Stored((START_MS + 10_000) * 1000 + number, number, 1, 1) for number in range(10, slices.LIMIT + 10)]
+    interval = Query("users", START_MS, START_MS + 9999)
+    counted, notes = read_whole(CuttingApi(few + much, CUTS["not at all"]), interval, lambda: Counted(interval))
+    assert (counted.traces, notes) == (10, [])

@@ -75,10 +75,10 @@ def test_the_warning_is_in_the_log_and_with_the_verdict(zipkin: Zipkin, judge: J
     assert note in finished.stderr
 
 
-def collected(*, sent: int | None = None, name: str | None = "client") -> Collected:
-    """The traffic of a window of ten seconds."""
+def collected(*, sent: int | None = None, name: str | None = "client", seconds: int = 10) -> Collected:
+    """The traffic of a window."""
     subject = Subject(service="users", caller=None, error_rule="tag")
-    return Collected(subject, Interval(name, 1_000_000, 1_010_000, sent), calls=False)
+    return Collected(subject, Interval(name, 1_000_000, 1_000_000 + 1000 * seconds, sent), calls=False)
 
 
 def test_far_fewer_requests_than_the_load_sent_are_a_note() -> None:
@@ -93,12 +93,13 @@ def test_far_fewer_requests_than_the_load_sent_are_a_note() -> None:
     assert [*sight.gaps(traffic, (), None)] == []
 
 
-def test_a_window_whose_beginning_is_missing_is_a_note() -> None:
-    traffic = collected()
-    traffic.traces, traffic.first_us = 1, 1_002_500_000
+@pytest.mark.parametrize(("seconds", "enough", "late"), [(5, 0.9, 1.1), (60, 5.9, 6.1)])
+def test_a_window_whose_beginning_is_missing_is_a_note(seconds: int, enough: float, late: float) -> None:
+    traffic = collected(seconds=seconds)
+    traffic.traces, traffic.first_us = 1, 1_000_000_000 + round(late * 1e6)
     (note,) = sight.gaps(traffic, (), None)
-    assert "no traces of the first 2.5 s of window client: Zipkin may have dropped its oldest ones" in note
-    traffic.first_us = 1_000_900_000
+    assert f"no traces of the first {late} s of window client: Zipkin may have dropped its oldest ones" in note
+    traffic.first_us = 1_000_000_000 + round(enough * 1e6)
     assert [*sight.gaps(traffic, (), None)] == []
 
 

@@ -169,6 +169,7 @@ def test_a_trace_belongs_to_the_window_in_which_its_root_began(zipkin: Zipkin, j
         below_a_root(at_ms, at_ms + 1, within=within)
     below_a_root(-10, 10, within=False)
     below_a_root(59_990, 60_010, within=True)
+    below_a_root(20, -20, within=True)  # The clocks of both differ.
     for number in range(2000):
         below_a_root(30 * number, 30 * number + 15, within=True)
     zipkin.post(made.spans)

@@ -23,9 +23,10 @@ LIMIT = 5000
 """Traces that are asked for at most. Storages have limits of their own on this number, the lowest known is 10,000."""
 
 _MOST_SLICES = 2000  # Of 4 MB each.
+_FIRST_MS = 1000
 _FIRST_SHARE = 32
 _LONGEST_SHARE = 8
-_MOST_BYTES = 12 * 1024 * 1024
+_MOST_BYTES = 8 * 1024 * 1024
 _AIM_BYTES = 4 * 1024 * 1024
 _AIM_SPANS = 8000  # Elasticsearch gives out 10,000 spans, and nothing tells that there are more.
 _AIM = 0.6  # Of what an answer can hold: the density of traces is never even.
@@ -143,7 +144,7 @@ class _Plan:
         self._pieces: list[Query] = []
         self._given = 0
         self._longest = max(1, int(min(whole / _LONGEST_SHARE, _AIM * trusted.milliseconds)))
-        self._length = min(self._longest, math.ceil(whole / _FIRST_SHARE))
+        self._length = min(self._longest, math.ceil(whole / _FIRST_SHARE), _FIRST_MS)
         self._aim_spans = min(_AIM_SPANS, _AIM * trusted.spans)
         self._aim_traces = _AIM * trusted.traces
         # What a byte takes of the room in an answer; with every answer known better.
